@@ -1,0 +1,5 @@
+"""A Stripe-native payments microservice."""
+
+from importlib.metadata import version
+
+__version__ = version("payments")

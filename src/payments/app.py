@@ -1,0 +1,123 @@
+"""The API process: `create_app()`, and `app` for `uvicorn payments.app:app`."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import structlog
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy.exc import SQLAlchemyError
+
+from payments import __version__, probes
+from payments.context import Context, open_context
+from payments.core import errors, telemetry
+from payments.core.body_limit import BodyLimit
+from payments.core.db import Clock
+from payments.core.principal import Authenticate, JWTAuthenticator
+from payments.core.telemetry import Observed
+from payments.domains import assemble
+from payments.domains.payables import Payable
+from payments.domains.webhook import receive_webhook
+from payments.settings import Settings, load
+from payments.sync.account import stamp
+
+log = structlog.get_logger(__name__)
+
+ABOUT = """Bookings get paid through Stripe. Amounts are integers in minor units; lists are newest
+first, `starting_after` turns the page; errors are RFC 9457 problems with a stable `code`."""
+
+# The addresses that the documents of other systems tell Stripe to post to.
+WEBHOOK_ALIASES = (
+    "/stripe/webhook",
+    "/stripe/webhook/",
+    "/api/payments/webhook",
+    "/api/stripe/webhook/",
+)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    authenticate: Authenticate | None = None,
+    payables: Sequence[Payable] = (),
+    routers: Sequence[APIRouter] = (),
+    clock: Clock | None = None,
+    network: httpx2.AsyncBaseTransport | None = None,
+) -> FastAPI:
+    """Build the API.
+
+    Args:
+        settings: read from the environment when left out.
+        authenticate: your own way from a request to a principal, instead of JWT.
+        payables: your own things that can be paid for, beside bookings.
+        routers: further routes, under no prefix.
+        clock: the time that business rules see.
+        network: replaces the way to Stripe, in tests.
+
+    Raises:
+        UnsafeSettings: a variable is missing, malformed or unsafe for this environment.
+    """
+    settings = settings or load()
+    telemetry.configure(
+        level=settings.log_level, fmt=settings.log_format, stripe_debug=settings.stripe_debug
+    )
+    slices = assemble(payables)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_context(settings, slices.registry, clock=clock, network=network) as ctx:
+            await _greet(ctx)
+            app.state.context = ctx
+            yield
+
+    app = FastAPI(title="payments", version=__version__, description=ABOUT, lifespan=lifespan)
+    app.state.payables = slices.payables
+    app.state.authenticate = authenticate or JWTAuthenticator(settings)
+    errors.install(app)
+    for router in slices.routers:
+        app.include_router(router, prefix="/api/v1")
+        app.include_router(router, prefix="/api", include_in_schema=False)
+    for path in WEBHOOK_ALIASES:
+        app.add_api_route(path, receive_webhook, methods=["POST"], include_in_schema=False)
+    for router in (probes.router, *routers):
+        app.include_router(router)
+    _wrap(app, settings)
+    return app
+
+
+async def _greet(ctx: Context) -> None:
+    """Check the database and the account once. What is only away for now is a warning: /readyz says
+    so, and traffic comes when it is back.
+    """
+    try:
+        await ctx.db.check()
+        await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
+    except (OSError, TimeoutError, SQLAlchemyError) as exc:
+        log.warning("the database is not ready", reason=type(exc).__name__)
+
+
+def _wrap(app: FastAPI, settings: Settings) -> None:
+    local = (
+        r"http://(localhost|127\.0\.0\.1)(:\d+)?" if settings.environment == "development" else None
+    )
+    app.add_middleware(BodyLimit)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.frontends),
+        allow_origin_regex=local,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+    app.add_middleware(Observed)
+    app.add_middleware(CorrelationIdMiddleware)
+
+
+def __getattr__(name: str) -> Any:
+    """`uvicorn payments.app:app` builds the application when it is asked for, not at import."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)

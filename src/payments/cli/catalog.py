@@ -1,0 +1,48 @@
+"""`catalog apply`: makes Stripe agree with a TOML file."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from payments.settings import Settings, load
+
+catalog = typer.Typer(help="What is sold, as a file.", no_args_is_help=True)
+
+
+@catalog.callback()
+def root() -> None:
+    """Keep `apply` a subcommand though it is the only one."""
+
+
+@catalog.command()
+def apply(
+    file: Annotated[Path | None, typer.Argument(help="TOML; the one shipped otherwise.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Allow a live key.")] = False,
+) -> None:
+    """Create and update products and prices at Stripe; run it as often as you like."""
+    settings = load()
+    if settings.live and not live:
+        sys.exit("payments catalog: this is a live key; say --live if you mean it")
+    from payments.core.errors import Problem
+    from payments.domains.catalog.sync_file import CatalogFileInvalid
+
+    try:
+        asyncio.run(_apply(settings, file))
+    except (CatalogFileInvalid, Problem) as exc:
+        sys.exit(f"payments catalog: {exc}")
+
+
+async def _apply(settings: Settings, file: Path | None) -> None:
+    from payments.context import open_context
+    from payments.core.money import display
+    from payments.domains import assemble
+    from payments.domains.catalog.sync_file import SHIPPED, push, read
+
+    found = read(file or SHIPPED)
+    async with open_context(settings, assemble().registry) as ctx:
+        async for entry, done in push(ctx, found):
+            price = display(entry.unit_amount, entry.currency or found.currency)
+            typer.echo(f"{done:9}  {entry.key:20} {price:>12}  {entry.name}")

@@ -1,0 +1,46 @@
+"""Commands, each a few lines over the code that does the work; `--help` stays quick."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from payments import __version__
+from payments.cli import serving, tokens
+from payments.cli.catalog import catalog
+from payments.cli.demo import demo
+from payments.cli.dev import dev
+from payments.settings import UnsafeSettings
+
+app = typer.Typer(
+    help="Bookings get paid through Stripe. `payments dev` runs all of it on this machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (dev, demo, serving.serve, serving.worker, serving.migrate, tokens.token):
+    app.command()(command)
+app.add_typer(catalog, name="catalog")
+
+
+def version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The options that stand before a command."""
+
+
+def main() -> None:
+    """Run a command; what the settings forbid is said in plain lines, without a traceback."""
+    try:
+        app()
+    except UnsafeSettings as exc:
+        sys.exit(f"payments: {exc}")

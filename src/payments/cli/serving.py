@@ -1,0 +1,78 @@
+"""`serve`, `worker` and `migrate`: what a server runs."""
+
+import asyncio
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from payments.settings import Settings, UnsafeSettings, load
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; HOST otherwise.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; PORT otherwise.")] = None,
+) -> None:
+    """Run the API. Any number of these may share one database."""
+    import uvicorn
+
+    from payments.app import create_app
+
+    settings = load()
+    uvicorn.run(
+        create_app(settings),
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+    )
+
+
+def worker() -> None:
+    """Apply what Stripe has sent. Any number of these may share one database."""
+    settings = load()
+    try:
+        _run_worker(settings)
+    except* Exception as group:
+        # Restart beats limping: the supervisor starts a fresh process.
+        sys.exit(f"payments worker: {'; '.join(str(exc) for exc in group.exceptions)}")
+
+
+def _run_worker(settings: Settings) -> None:
+    import uvloop
+
+    from payments import worker as process
+    from payments.context import open_context
+    from payments.core import telemetry
+    from payments.domains import assemble
+
+    telemetry.configure(
+        level=settings.log_level, fmt=settings.log_format, stripe_debug=settings.stripe_debug
+    )
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        async with open_context(settings, assemble().registry) as ctx:
+            await process.run(ctx, stop)
+
+    uvloop.run(run())
+
+
+def migrate(
+    revision: Annotated[str, typer.Argument(help="Where to; `head` is the newest.")] = "head",
+) -> None:
+    """Bring the database up to date. Safe to run at every start, from several machines at once."""
+    from payments.core import migrations
+
+    settings = load()
+    if settings.database_url is None:
+        raise UnsafeSettings("DATABASE_URL is not set")
+    if settings.database_url_sync is not None:
+        typer.echo("DATABASE_URL_SYNC is ignored: migrations run on DATABASE_URL")
+    asyncio.run(migrations.upgrade(settings.database_url.get_secret_value(), revision))
+    typer.echo(f"the database is at {revision if revision != 'head' else migrations.head()}")

@@ -1,0 +1,48 @@
+"""Runs the migrations that `alembic/` holds (in the wheel: `payments/migrations`)."""
+
+import asyncio
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def scripts() -> Path:
+    """Where the migrations are: shipped in the package, or at the top of a checkout."""
+    shipped = PACKAGE / "migrations"
+    return shipped if shipped.is_dir() else PACKAGE.parents[1] / "alembic"
+
+
+def config(url: str) -> Config:
+    made = Config()
+    made.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    made.attributes["url"] = url
+    return made
+
+
+async def upgrade(url: str, revision: str = "head") -> None:
+    """Bring a database up to a revision; several processes may try at once."""
+    await asyncio.to_thread(command.upgrade, config(url), revision)
+
+
+async def downgrade(url: str, revision: str) -> None:
+    await asyncio.to_thread(command.downgrade, config(url), revision)
+
+
+@cache
+def head() -> str:
+    return ScriptDirectory(str(scripts())).get_current_head() or ""
+
+
+async def missing(connection: AsyncConnection) -> str | None:
+    """The revision that the database lacks, or None when it is up to date."""
+    current = await connection.run_sync(
+        lambda sync: MigrationContext.configure(sync).get_current_revision()
+    )
+    return None if current == head() else head()

@@ -1,0 +1,137 @@
+"""Who asks: a principal from a JWT, or from the adopter's own `authenticate(request)`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import jwt
+from fastapi import Depends, Request
+from pydantic import BaseModel, ConfigDict
+
+from payments.core.errors import Forbidden, Unauthenticated
+from payments.settings import Settings
+
+Role = Literal["user", "service", "admin"]
+
+
+class Principal(BaseModel):
+    """A caller. A user acts for himself; a service for any user it names and may set prices (no
+    refunds); an admin for everybody.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    email: str | None = None
+    role: Role = "user"
+
+    @property
+    def privileged(self) -> bool:
+        """Whether this caller may name amounts and act for others."""
+        return self.role != "user"
+
+    def sees(self, user_id: str | None) -> bool:
+        """Whether an object of that user may be shown; where not, it is a 404."""
+        return self.privileged or (user_id is not None and user_id == self.user_id)
+
+
+Authenticate = Callable[[Request], Awaitable[Principal | None]]
+
+
+def bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+async def principal(request: Request) -> Principal:
+    """The caller of this request.
+
+    Raises:
+        Unauthenticated: no token, or one that does not verify.
+    """
+    authenticate: Authenticate = request.app.state.authenticate
+    found = await authenticate(request)
+    if found is None:
+        raise Unauthenticated("send `Authorization: Bearer <token>`")
+    return found
+
+
+Authenticated = Annotated[Principal, Depends(principal)]
+
+
+async def admin(who: Authenticated) -> Principal:
+    if who.role != "admin":
+        raise Forbidden("this needs an admin")
+    return who
+
+
+Admin = Annotated[Principal, Depends(admin)]
+
+
+class JWTAuthenticator:
+    """Verifies a JWT by SECRET_KEY (HS256) or JWKS_URL; algorithms are pinned, exp and the user
+    claim required.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._secret = settings.secret_key.get_secret_value() if settings.secret_key else None
+        self._jwks = jwt.PyJWKClient(settings.jwks_url, timeout=5) if settings.jwks_url else None
+
+    async def __call__(self, request: Request) -> Principal | None:
+        token = bearer(request)
+        if token is None:
+            return None
+        try:
+            claims = await self._claims(token)
+        except jwt.PyJWTError as exc:
+            raise Unauthenticated(f"the token does not verify: {exc}") from exc
+        return self._principal(claims)
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        settings = self._settings
+        if self._jwks is not None:
+            # The client fetches with urllib, so it goes to a thread; keys are cached there.
+            key = (await asyncio.to_thread(self._jwks.get_signing_key_from_jwt, token)).key
+            algorithms = [name.strip() for name in settings.jwt_algorithms.split(",")]
+        elif self._secret is not None:
+            key, algorithms = self._secret, ["HS256"]
+        else:
+            raise Unauthenticated("no SECRET_KEY or JWKS_URL is set, so no token can be verified")
+        return jwt.decode(
+            token,
+            key,
+            algorithms=algorithms,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None},
+        )
+
+    def _principal(self, claims: Mapping[str, Any]) -> Principal:
+        user = claim(claims, self._settings.jwt_user_claim)
+        if not isinstance(user, str | int) or user in ("", True, False):
+            raise Unauthenticated(f"the token has no claim {self._settings.jwt_user_claim!r}")
+        email = claim(claims, self._settings.jwt_email_claim)
+        return Principal(
+            user_id=str(user),
+            email=email if isinstance(email, str) else None,
+            role=strongest(claim(claims, self._settings.jwt_role_claim)),
+        )
+
+
+def claim(claims: Mapping[str, Any], path: str) -> Any:
+    """The value at `a.b`, or at the literal name `a.b` (namespaced claims hold dots); else None."""
+    if path in claims:
+        return claims[path]
+    value: Any = claims
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def strongest(roles: Any) -> Role:
+    """A claim holds a role or several; what is not ours makes a plain user."""
+    named = {roles} if isinstance(roles, str) else set(roles) if isinstance(roles, list) else set()
+    if "admin" in named:
+        return "admin"
+    return "service" if "service" in named else "user"

@@ -1,0 +1,137 @@
+"""Logs without secrets, request ids, and the metrics that /metrics shows."""
+
+import logging
+import re
+from collections.abc import MutableMapping
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from asgi_correlation_id import correlation_id
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HTTP_SECONDS = Histogram(
+    "payments_http_seconds", "Requests by route and status", ("method", "route", "status")
+)
+STRIPE_SECONDS = Histogram(
+    "payments_stripe_seconds", "Calls to Stripe by outcome", ("method", "outcome")
+)
+WEBHOOKS = Counter("payments_webhooks_total", "Deliveries by what became of them", ("outcome",))
+EVENTS = Counter("payments_events_total", "Inbox rows by what became of them", ("outcome",))
+ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
+
+SECRET_VALUE: Final = re.compile(
+    r"\b((?:sk|rk)_(?:test|live)_|whsec_)\w+|\b(\w+_secret_)\w+|(?i:(bearer\s+))[\w.~+/=-]+"
+)
+SECRET_NAMES: Final = frozenset(
+    {
+        "authorization",
+        "client_secret",
+        "password",
+        "secret",
+        "secret_key",
+        "token",
+        "stripe-signature",
+    }
+)
+
+log = structlog.get_logger(__name__)
+
+
+def mask(value: Any) -> Any:
+    """The value with keys, webhook secrets, client secrets and bearer tokens blotted out."""
+    if isinstance(value, str):
+        return SECRET_VALUE.sub(lambda m: f"{m[1] or m[2] or m[3]}***", value)
+    if isinstance(value, dict):
+        return {k: "***" if str(k).lower() in SECRET_NAMES else mask(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask(item) for item in value]
+    return value
+
+
+def _redact(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    redacted: MutableMapping[str, Any] = mask(dict(line))
+    return redacted
+
+
+def _with_request_id(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (id := correlation_id.get()) is not None:
+        line["request_id"] = id
+    return line
+
+
+def configure(*, level: str, fmt: str, stripe_debug: bool = False) -> None:
+    """Send every log line, ours and the libraries', through one redacting chain to stderr."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _with_request_id,
+    ]
+    machine = fmt == "json"
+    tail: list[Any] = [structlog.processors.format_exc_info, _redact] if machine else [_redact]
+    renderer = structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *tail,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("stripe").setLevel("DEBUG" if stripe_debug else "WARNING")
+    for noisy in ("uvicorn.access", "httpx2", "httpcore2", "asyncio"):
+        logging.getLogger(noisy).setLevel("WARNING")
+
+
+def alert(kind: str, message: str, **facts: Any) -> None:
+    """Something a person should look at: an error line and a counter to alert on."""
+    ALERTS.labels(kind=kind).inc()
+    log.error(message, alert=kind, **facts)
+
+
+class Observed:
+    """Pure ASGI middleware: one log line and one measurement a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = perf_counter(), 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            seconds = perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            HTTP_SECONDS.labels(scope["method"], route, status).observe(seconds)
+            log.debug(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )

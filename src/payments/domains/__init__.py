@@ -1,0 +1,52 @@
+"""One slice a capability. A slice may define `router`, `RESOURCES`, `roots`, `settle` (or
+`settles(payables)`) and `PAYABLES`; it is found here, so adding one touches no list.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any
+
+from fastapi import APIRouter
+
+from payments.sync.resources import Registry
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What the slices bring: routes, what follows Stripe, and what can be paid for."""
+
+    routers: Sequence[APIRouter]
+    registry: Registry
+    payables: Mapping[str, Any]
+
+
+def modules() -> list[ModuleType]:
+    return [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+
+
+def assemble(payables: Sequence[Any] = ()) -> Slices:
+    """Join the slices with the adopter's own payables.
+
+    Raises:
+        ValueError: two slices claim the same object, event or kind of payable.
+    """
+    found = modules()
+    offered: dict[str, Any] = {}
+    for payable in [*(p for m in found for p in getattr(m, "PAYABLES", ())), *payables]:
+        if payable.kind in offered:
+            raise ValueError(f"two payables call themselves {payable.kind!r}")
+        offered[payable.kind] = payable
+    settles = [m.settle for m in found if hasattr(m, "settle")]
+    settles += [m.settles(offered) for m in found if hasattr(m, "settles")]
+    return Slices(
+        routers=[m.router for m in found if hasattr(m, "router")],
+        registry=Registry(
+            resources=[r for m in found for r in getattr(m, "RESOURCES", ())],
+            roots=[m.roots for m in found if hasattr(m, "roots")],
+            settles=settles,
+        ),
+        payables=offered,
+    )

@@ -1,0 +1,159 @@
+"""`payments catalog apply`: makes Stripe's products and prices agree with a TOML file."""
+
+import hashlib
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from payments.context import Context
+from payments.core.errors import explain
+from payments.core.money import Money, ensure_chargeable
+from payments.domains.catalog.tables import PRICE, PRODUCT
+from payments.domains.payables import APP
+from payments.stripe_api.service import options
+from payments.sync import observe
+from payments.sync.apply import Observation, apply
+
+SHIPPED: Final = Path(__file__).with_name("catalog.toml")
+
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+
+
+class CatalogFileInvalid(Exception):
+    """The catalogue file cannot be used; the message says why."""
+
+
+class Entry(BaseModel):
+    """One product with its one price. `key` is the price's lookup_key and part of the product's id."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: Key
+    name: str
+    description: str | None = None
+    unit_amount: int
+    currency: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Catalogue(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    currency: str = "usd"
+    product: list[Entry]
+
+    @model_validator(mode="after")
+    def consistent(self) -> "Catalogue":
+        keys = [entry.key for entry in self.product]
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            raise ValueError(f"each key once: {', '.join(sorted(twice))}")
+        return self
+
+
+def read(path: Path) -> Catalogue:
+    """Read and check a catalogue.
+
+    Raises:
+        CatalogFileInvalid: no such file, no TOML, an unknown field, an amount that cannot be charged.
+    """
+    try:
+        found = Catalogue.model_validate(tomllib.loads(path.read_text()))
+        for entry in found.product:
+            ensure_chargeable(entry.unit_amount, entry.currency or found.currency)
+    except ValidationError as exc:
+        raise CatalogFileInvalid(f"{path}: {explain([dict(e) for e in exc.errors()])}") from None
+    except Exception as exc:
+        raise CatalogFileInvalid(f"{path}: {exc}") from exc
+    return found
+
+
+async def push(ctx: Context, catalogue: Catalogue) -> AsyncIterator[tuple[Entry, str]]:
+    """Apply entries one by one; yields each with what was done: created, updated or unchanged."""
+    for entry in catalogue.product:
+        yield entry, await _push(ctx, entry, entry.currency or catalogue.currency)
+
+
+async def _push(ctx: Context, entry: Entry, currency: str) -> str:
+    product = f"{APP}_{entry.key}"
+    wanted = {
+        "name": entry.name,
+        "description": entry.description or "",
+        "metadata": {"app": APP, "key": entry.key, **entry.metadata},
+        "active": True,
+    }
+    done = await _push_product(ctx, product, wanted)
+    money = Money(entry.unit_amount, currency)
+    current = await _current_price(ctx, entry.key)
+    if current and current["active"] and _says(current, product, money):
+        return done
+    await _replace_price(ctx, entry.key, product, money, current["id"] if current else None)
+    return "updated" if done == "unchanged" else done
+
+
+async def _push_product(ctx: Context, id: str, wanted: dict[str, Any]) -> str:
+    found = await observe.refresh(ctx.sync, PRODUCT, id)
+    if found.get("deleted"):
+        key = options(_key("create", id, wanted))
+        await observe.perform(
+            ctx.sync,
+            PRODUCT,
+            lambda c: c.v1.products.create_async({"id": id, **wanted}, key),  # type: ignore[typeddict-item]  # mypy cannot see through **
+        )
+        return "created"
+    if all((found.get(name) or "") == value for name, value in wanted.items()):
+        return "unchanged"
+    await observe.perform(
+        ctx.sync,
+        PRODUCT,
+        lambda c: c.v1.products.update_async(id, wanted),  # type: ignore[arg-type]  # the same
+    )
+    return "updated"
+
+
+async def _current_price(ctx: Context, lookup_key: str) -> dict[str, Any] | None:
+    """The price that holds a lookup key now; Stripe lets only one hold it."""
+    number = await observe.ticket(ctx.db)
+    listed = await ctx.stripe.call(lambda c: c.v1.prices.list_async({"lookup_keys": [lookup_key]}))
+    found = listed.object["data"]
+    await apply(ctx.sync, [Observation(PRICE, price, number) for price in found])
+    return found[0] if found else None
+
+
+def _says(price: dict[str, Any], product: str, money: Money) -> bool:
+    return (price["product"], price["unit_amount"], price["currency"]) == (product, *money)
+
+
+async def _replace_price(
+    ctx: Context, lookup_key: str, product: str, money: Money, old: str | None
+) -> None:
+    """An amount never changes: a new price takes over the lookup key, the old one is archived."""
+    await observe.perform(
+        ctx.sync,
+        PRICE,
+        lambda c: c.v1.prices.create_async(
+            {
+                "product": product,
+                "unit_amount": money.amount,
+                "currency": money.currency,
+                "lookup_key": lookup_key,
+                "transfer_lookup_key": True,
+                "metadata": {"app": APP},
+            },
+            options(_key("price", lookup_key, {"product": product, "money": money, "old": old})),
+        ),
+    )
+    if old is not None:
+        await observe.perform(
+            ctx.sync, PRICE, lambda c: c.v1.prices.update_async(old, {"active": False})
+        )
+
+
+def _key(what: str, id: str, content: Any) -> str:
+    """The same content under the same name is the same write; a catalogue has no rows of ours."""
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:32]
+    return f"catalog:{what}:{id}:{digest}"

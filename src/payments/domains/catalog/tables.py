@@ -1,0 +1,91 @@
+"""Products and prices, mirrored."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from payments.core.money import Money
+from payments.sync.resources import Mirror, Resource, StripeObject
+
+
+class Product(Mirror):
+    """What is sold; its metadata carries what the business attaches to it."""
+
+    __tablename__ = "products"
+
+    name: Mapped[str]
+    description: Mapped[str | None]
+    active: Mapped[bool]
+    default_price: Mapped[str | None]
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+
+
+class Price(Mirror):
+    """What it costs. Amount, currency and interval never change; a new price replaces an old one."""
+
+    __tablename__ = "prices"
+
+    product: Mapped[str] = mapped_column(index=True)
+    active: Mapped[bool]
+    currency: Mapped[str]
+    unit_amount: Mapped[int | None]
+    lookup_key: Mapped[str | None] = mapped_column(index=True)
+    type: Mapped[str]
+    interval: Mapped[str | None]
+    interval_count: Mapped[int | None]
+
+
+def read_product(product: StripeObject) -> dict[str, Any]:
+    return {
+        "name": product["name"],
+        "description": product.get("description"),
+        "active": product["active"],
+        "default_price": product.get("default_price"),
+        "metadata": dict(product.get("metadata") or {}),
+    }
+
+
+def read_price(price: StripeObject) -> dict[str, Any]:
+    recurring = price.get("recurring") or {}
+    return {
+        "product": price["product"],
+        "active": price["active"],
+        "currency": price["currency"],
+        "unit_amount": price.get("unit_amount"),
+        "lookup_key": price.get("lookup_key"),
+        "type": price["type"],
+        "interval": recurring.get("interval"),
+        "interval_count": recurring.get("interval_count"),
+    }
+
+
+PRODUCT = Resource(
+    name="product",
+    table=Product,
+    read=read_product,
+    fetch=lambda c, id: c.v1.products.retrieve_async(id),
+    events=("product.created", "product.updated", "product.deleted"),
+    deletable=True,
+)
+PRICE = Resource(
+    name="price",
+    table=Price,
+    read=read_price,
+    fetch=lambda c, id: c.v1.prices.retrieve_async(id),
+    events=("price.created", "price.updated", "price.deleted"),
+    deletable=True,
+)
+
+
+async def prices(tx: AsyncConnection, prefix: str) -> dict[str, Money]:
+    """Active one-time prices by lookup key, of those whose key begins with `prefix`."""
+    query = select(Price.lookup_key, Price.unit_amount, Price.currency).where(
+        Price.lookup_key.startswith(prefix, autoescape=True),
+        Price.active,
+        ~Price.deleted,
+        Price.type == "one_time",
+        Price.unit_amount.is_not(None),
+    )
+    return {row.lookup_key: Money(row.unit_amount, row.currency) for row in await tx.execute(query)}

@@ -1,0 +1,190 @@
+"""Checkout sessions, PaymentIntents, and what a front end needs to know."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fastapi import APIRouter
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.context import Context, Ctx
+from payments.core import errors
+from payments.core.errors import NotFound
+from payments.core.principal import Authenticated, Principal
+from payments.domains import customers
+from payments.domains.checkout.opening import Form, Opened, Wish, open_payable
+from payments.domains.checkout.params import intent_params, session_params
+from payments.domains.checkout.pricing import meant
+from payments.domains.checkout.redirects import return_urls
+from payments.domains.checkout.schemas import (
+    CheckoutSessionCreate,
+    CheckoutSessionOut,
+    CheckoutSessionState,
+    ConfigOut,
+    PaymentIntentCreate,
+    PaymentIntentOut,
+)
+from payments.domains.checkout.tables import CHECKOUT_SESSION, CheckoutSession
+from payments.domains.customers import users_customers
+from payments.domains.payables import Offer, Offered, Payables, payable_for
+from payments.domains.payments import PaymentIntent
+from payments.stripe_api.service import API_VERSION
+from payments.sync import inbox
+
+router = APIRouter(prefix="/stripe", tags=["checkout"])
+
+PAYING_FAILS = errors.problems(
+    errors.Unauthenticated, errors.CardDeclined, errors.NotFound, errors.Conflict, errors.InFlight,
+    errors.BodyTooLarge, errors.Invalid, errors.AmountNotChargeable, errors.StripeRejected,
+    errors.StripeFailed, errors.StripeBusy, errors.StripeTimeout,
+)  # fmt: skip
+LOOK_AGAIN: Final = 3
+
+
+@router.get("/config")
+async def read_config(ctx: Ctx) -> ConfigOut:
+    """The publishable key and what else a front end may know; public."""
+    return ConfigOut(
+        publishable_key=ctx.settings.stripe_publishable_key,
+        currency=ctx.settings.default_currency,
+        livemode=ctx.settings.live,
+        api_version=API_VERSION,
+    )
+
+
+@router.post("/create-checkout-session", responses=PAYING_FAILS)
+async def create_checkout_session(
+    body: CheckoutSessionCreate, ctx: Ctx, who: Authenticated, payables: Offered
+) -> CheckoutSessionOut:
+    """Open Stripe's page for a booking. Asking again for the same gives the same page; asking for
+    something else closes the old page first.
+    """
+    urls = return_urls(ctx.settings, body.success_url, body.cancel_url)
+    opened = await _open(
+        ctx, who, payables, body, amount=body.total, form="checkout_session",
+        params=lambda reference, offer, customer: session_params(
+            reference, offer, customer, items=body.line_items, urls=urls
+        ),
+    )  # fmt: skip
+    session, offer = opened.object, opened.offer
+    return CheckoutSessionOut(
+        session_id=session["id"],
+        url=session["url"],
+        checkout_url=session["url"],
+        expires_at=datetime.fromtimestamp(session["expires_at"], UTC),
+        **_about(session, offer),
+    )
+
+
+@router.post("/create-payment-intent", responses=PAYING_FAILS)
+async def create_payment_intent(
+    body: PaymentIntentCreate, ctx: Ctx, who: Authenticated, payables: Offered
+) -> PaymentIntentOut:
+    """Open a PaymentIntent for Elements, under the same rules as a Checkout session."""
+    opened = await _open(
+        ctx,
+        who,
+        payables,
+        body,
+        amount=body.amount_cents,
+        form="payment_intent",
+        params=intent_params,
+    )
+    intent, offer = opened.object, opened.offer
+    return PaymentIntentOut(
+        id=intent["id"],
+        client_secret=intent["client_secret"],
+        publishable_key=ctx.settings.stripe_publishable_key,
+        status=intent["status"],
+        **_about(intent, offer),
+    )
+
+
+async def _open(
+    ctx: Context,
+    who: Principal,
+    payables: Payables,
+    body: CheckoutSessionCreate | PaymentIntentCreate,
+    *,
+    amount: int | None,
+    form: Form,
+    params: Any,
+) -> Opened:
+    payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
+    async with ctx.db.transaction() as tx:
+        id = await payable.locate(tx, id=named, principal=who)
+        owner = (await _price(tx, payable, id, body, amount, who)).owner
+    email = who.email if owner == who.user_id else None
+    customer = await customers.ensure(ctx, user_id=owner, email=email)
+    reference = f"{payable.kind}:{id}"
+    return await open_payable(
+        ctx,
+        Wish(
+            reference=reference,
+            form=form,
+            price=lambda tx: _price(tx, payable, id, body, amount, who),
+            params=lambda offer: params(reference, offer, customer),
+        ),
+    )
+
+
+async def _price(
+    tx: AsyncConnection, payable: Any, id: str, body: Any, amount: int | None, who: Principal
+) -> Offer:
+    return await meant(tx, payable, id=id, purpose=body.payment_type, amount=amount, principal=who)
+
+
+def _about(object: dict[str, Any], offer: Offer) -> dict[str, Any]:
+    metadata = object["metadata"]
+    return {
+        "booking_id": metadata.get("booking_id"),
+        "reference": metadata["reference"],
+        "payment_type": offer.purpose,
+        "amount_cents": offer.money.amount,
+        "currency": offer.money.currency,
+    }
+
+
+@router.get(
+    "/checkout-sessions/{id}", responses=errors.problems(errors.Unauthenticated, errors.NotFound)
+)
+async def read_checkout_session(id: str, ctx: Ctx, who: Authenticated) -> CheckoutSessionState:
+    """What became of a session. Where no event has come for it, Stripe is asked in the background."""
+    async with ctx.db.transaction() as tx:
+        session = await _session(tx, id, who)
+        intent = await _intent_status(tx, session.payment_intent)
+        settled = session.status == "expired" or session.payment_status != "unpaid"
+        if not settled and session.created_at < ctx.clock.now() - timedelta(seconds=LOOK_AGAIN):
+            await inbox.request_fetches(tx, [(CHECKOUT_SESSION, id)], idle_seconds=LOOK_AGAIN)
+    return CheckoutSessionState(
+        session_id=session.id,
+        status=session.status,
+        payment_status=session.payment_status,
+        paid=session.payment_status == "no_payment_required" or intent == "succeeded",
+        booking_id=booking_of(session.reference),
+        reference=session.reference,
+        payment_intent=session.payment_intent,
+        payment_type=session.payment_type,
+        amount_cents=session.amount_total,
+        currency=session.currency,
+    )
+
+
+def booking_of(reference: str | None) -> str | None:
+    kind, _, id = (reference or "").partition(":")
+    return id if kind == "booking" else None
+
+
+async def _session(tx: AsyncConnection, id: str, who: Principal) -> Row[Any]:
+    query = select(CheckoutSession).where(CheckoutSession.id == id)
+    if not who.privileged:
+        query = query.where(CheckoutSession.customer.in_(users_customers(who.user_id)))
+    found = (await tx.execute(query)).first()
+    if found is None:
+        raise NotFound(f"there is no checkout session {id}")
+    return found
+
+
+async def _intent_status(tx: AsyncConnection, id: str | None) -> str | None:
+    query = select(PaymentIntent.status).where(PaymentIntent.id == id)
+    return (await tx.execute(query)).scalar_one_or_none()

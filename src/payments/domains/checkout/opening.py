@@ -1,0 +1,219 @@
+"""Opening something to pay: reserve, call Stripe, apply; one open payable per reference and slot."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+import orjson
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.context import Context
+from payments.core.errors import Conflict, InFlight, Problem, StripeRejected
+from payments.domains.checkout.tables import CHECKOUT_SESSION, OpenPayable, slot
+from payments.domains.payables import Offer
+from payments.domains.payments import PAYMENT_INTENT
+from payments.settings import STALE_KEY
+from payments.stripe_api.service import options
+from payments.sync import observe
+from payments.sync.apply import locked
+from payments.sync.resources import Resource
+
+Form = Literal["checkout_session", "payment_intent"]
+RESOURCES: Final[Mapping[str, Resource]] = {
+    "checkout_session": CHECKOUT_SESSION,
+    "payment_intent": PAYMENT_INTENT,
+}
+LEASE_SECONDS: Final = 60
+PAYABLE: Final = {"open", "requires_payment_method", "requires_confirmation", "requires_action"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller wants opened. `price` is called under the reference's lock and may refuse;
+    `params` turns the offer into Stripe's parameters.
+    """
+
+    reference: str
+    form: Form
+    price: Callable[[AsyncConnection], Awaitable[Offer]]
+    params: Callable[[Offer], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The object as Stripe gave it (with its url or client_secret), and what it is for."""
+
+    object: dict[str, Any]
+    offer: Offer
+
+
+async def open_payable(ctx: Context, wish: Wish) -> Opened:
+    """Return something to pay: the one that is open already if it says the same, else a new one
+    after the old one was closed at Stripe.
+
+    Raises:
+        Conflict: nothing is due, or what was open has just been paid.
+        InFlight: another request is opening or closing the same right now.
+        Problem: Stripe's errors; a reservation whose outcome is unknown is resumed by the next call.
+    """
+    for _ in range(5):
+        row, offer, rivals = await _reserve(ctx, wish)
+        for rival in rivals:
+            await close(ctx, rival)
+        if row is not None and (object := await _realise(ctx, row)):
+            return Opened(object, offer)
+    raise InFlight("this is being paid or changed right now; look at it again", retry_after=2)
+
+
+async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, Offer, list[Row[Any]]]:
+    now = ctx.clock.now()
+    async with ctx.db.transaction() as tx:
+        await locked(tx, [wish.reference])
+        offer = await wish.price(tx)
+        params = wish.params(offer)
+        print_ = _fingerprint(wish.form, params)
+        open_ = await _open_rows(tx, wish.reference, slot(offer.purpose))
+        for row in open_:
+            if row.fingerprint == print_ and (row.stripe_id or row.reserved_at > now - STALE_KEY):
+                return row, offer, []
+        if open_:
+            return None, offer, open_
+        added = insert(OpenPayable).values(
+            id=uuid4(),
+            reference=wish.reference,
+            slot=slot(offer.purpose),
+            form=wish.form,
+            purpose=offer.purpose,
+            fingerprint=print_,
+            params=params,
+            reserved_at=now,
+        )
+        return (await tx.execute(added.returning(OpenPayable))).one(), offer, []
+
+
+async def _open_rows(
+    tx: AsyncConnection, reference: str, slot: str | None = None
+) -> list[Row[Any]]:
+    query = select(OpenPayable).where(
+        OpenPayable.reference == reference, OpenPayable.closed_at.is_(None)
+    )
+    if slot is not None:
+        query = query.where(OpenPayable.slot == slot)
+    return list((await tx.execute(query)).all())
+
+
+def _fingerprint(form: str, params: Mapping[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps([form, params], option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+async def _realise(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
+    """The row's object at Stripe, made now if it is not there yet; None if it cannot be paid any
+    more (then its row is closed).
+    """
+    resource = RESOURCES[row.form]
+    if row.stripe_id is not None:
+        found = await observe.refresh(ctx.sync, resource, row.stripe_id)
+        return found if found["status"] in PAYABLE else None
+    try:
+        made = await observe.perform(ctx.sync, resource, lambda c: _create(c, row))
+    except Problem as exc:
+        if exc.answered and not isinstance(exc, InFlight):
+            await _mark_closed(
+                ctx, row
+            )  # Stripe would replay this answer to the same key for a day
+        raise
+    if not await _mark_open(ctx, row, made["id"]):
+        await close(ctx, row, stripe_id=made["id"])
+        raise InFlight("another request has replaced this one", retry_after=1)
+    return made if made["status"] in PAYABLE else None
+
+
+async def _create(client: Any, row: Row[Any]) -> Any:
+    metadata = {**row.params["metadata"], "payable": row.id.hex}
+    params = {**row.params, "metadata": metadata}
+    if row.form == "payment_intent":
+        create = client.v1.payment_intents.create_async
+    else:
+        create = client.v1.checkout.sessions.create_async
+        params["payment_intent_data"] = {**params["payment_intent_data"], "metadata": metadata}
+    return await create(params, options(f"payable:{row.id.hex}"))
+
+
+async def _mark_open(ctx: Context, row: Row[Any], stripe_id: str) -> bool:
+    async with ctx.db.transaction() as tx:
+        updated = await tx.execute(
+            update(OpenPayable)
+            .where(OpenPayable.id == row.id, OpenPayable.closed_at.is_(None))
+            .values(stripe_id=stripe_id)
+            .returning(OpenPayable.id)
+        )
+        return updated.first() is not None
+
+
+async def _mark_closed(ctx: Context, row: Row[Any]) -> None:
+    async with ctx.db.transaction() as tx:
+        await tx.execute(
+            update(OpenPayable)
+            .where(OpenPayable.id == row.id, OpenPayable.closed_at.is_(None))
+            .values(closed_at=ctx.clock.now())
+        )
+
+
+async def close(ctx: Context, row: Row[Any], *, stripe_id: str | None = None) -> None:
+    """Make sure that a reservation can no longer be paid, at Stripe first and then here.
+
+    Raises:
+        InFlight: its creation is under way; its outcome is not known yet.
+        Problem: Stripe could not be asked, so nothing has changed.
+    """
+    id = stripe_id or row.stripe_id
+    if id is None:
+        age = (ctx.clock.now() - row.reserved_at).total_seconds()
+        if age < LEASE_SECONDS:
+            raise InFlight("another payment is being opened for this", retry_after=2)
+        # Nobody was ever given its url or client_secret, so nobody can pay it.
+        await _mark_closed(ctx, row)
+        return
+    resource = RESOURCES[row.form]
+    if (await observe.refresh(ctx.sync, resource, id))["status"] in PAYABLE:
+        try:
+            await observe.perform(ctx.sync, resource, lambda c: _cancel(c, row, id))
+        except StripeRejected:
+            # Paid or expired in between: what it is now decides, not what it was.
+            if (await observe.refresh(ctx.sync, resource, id))["status"] in PAYABLE:
+                raise
+    await _mark_closed(ctx, row)
+
+
+async def _cancel(client: Any, row: Row[Any], id: str) -> Any:
+    # Both end a state, so repeating them is harmless; a new key each time, because Stripe would
+    # replay an error of its own to the old one.
+    key = options(f"close:{row.id.hex}:{uuid4().hex}")
+    if row.form == "payment_intent":
+        return await client.v1.payment_intents.cancel_async(id, {}, key)
+    return await client.v1.checkout.sessions.expire_async(id, {}, key)
+
+
+async def close_all(ctx: Context, reference: str) -> None:
+    """Close whatever is open for a reference, before its price changes.
+
+    Raises:
+        Conflict: something is being paid at this moment.
+    """
+    async with ctx.db.transaction() as tx:
+        rows = await _open_rows(tx, reference)
+    for row in rows:
+        await close(ctx, row)
+
+
+async def ensure_closed(tx: AsyncConnection, reference: str) -> None:
+    """Under the reference's lock: nothing is open at the old price.
+
+    Raises:
+        Conflict: something was opened meanwhile.
+    """
+    if await _open_rows(tx, reference):
+        raise Conflict("a payment was opened meanwhile; send the change again")

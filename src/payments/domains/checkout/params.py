@@ -1,0 +1,79 @@
+"""An offer as Stripe's parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from payments.domains.checkout.schemas import LineItem
+from payments.domains.payables import APP, Offer
+
+
+def session_params(
+    reference: str,
+    offer: Offer,
+    customer: str,
+    *,
+    items: Sequence[LineItem] | None,
+    urls: tuple[str, str],
+) -> dict[str, Any]:
+    """Parameters of a Checkout session; payment methods are the dashboard's choice."""
+    currency = offer.money.currency
+    lines = [(i.name, i.amount_cents, i.quantity) for i in items or ()] or [
+        (offer.description, offer.money.amount, 1)
+    ]
+    success, cancel = urls
+    params: dict[str, Any] = {
+        "mode": "payment",
+        "customer": customer,
+        "client_reference_id": reference,
+        "line_items": [
+            {
+                "price_data": {
+                    "currency": currency,
+                    "unit_amount": amount,
+                    "product_data": {"name": name},
+                },
+                "quantity": quantity,
+            }
+            for name, amount, quantity in lines
+        ],
+        "success_url": success,
+        "cancel_url": cancel,
+        "metadata": _metadata(reference, offer),
+        "payment_intent_data": _shown_to_customer(reference, offer),
+    }
+    if offer.expires_at is not None:
+        params["expires_at"] = int(offer.expires_at.timestamp())
+    return params
+
+
+def intent_params(reference: str, offer: Offer, customer: str) -> dict[str, Any]:
+    """Parameters of a PaymentIntent for Elements."""
+    return {
+        "amount": offer.money.amount,
+        "currency": offer.money.currency,
+        "customer": customer,
+        "automatic_payment_methods": {"enabled": True},
+        "metadata": _metadata(reference, offer),
+        **_shown_to_customer(reference, offer),
+    }
+
+
+def _metadata(reference: str, offer: Offer) -> dict[str, str]:
+    return {**offer.metadata, "app": APP, "reference": reference, "payment_type": offer.purpose}
+
+
+def _shown_to_customer(reference: str, offer: Offer) -> dict[str, Any]:
+    """What makes a charge recognisable on a bank statement, in a receipt and in the dashboard."""
+    shown: dict[str, Any] = {
+        "description": f"{offer.description} ({reference})",
+        "statement_descriptor_suffix": _suffix(reference),
+    }
+    if offer.email:
+        shown["receipt_email"] = offer.email
+    return shown
+
+
+def _suffix(reference: str) -> str:
+    """At most 10 of the 22 characters that a statement has; Stripe wants one letter at least."""
+    kept = [c for c in reference.partition(":")[2].upper() if c.isascii() and c.isalnum()]
+    return ("P" + "".join(kept[-9:]))[:10]

@@ -1,0 +1,144 @@
+"""Customers: which Stripe customer a user of ours is, made once per user whatever races."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from payments.context import Context
+from payments.core.db import Base
+from payments.core.errors import CardDeclined, InFlight, StripeFailed, StripeRejected
+from payments.domains.payables import APP
+from payments.settings import STALE_KEY
+from payments.stripe_api.service import options
+from payments.sync import observe
+from payments.sync.resources import Mirror, Resource, StripeObject
+
+
+class Customer(Mirror):
+    """Stripe's customer; e-mail and name only, the rest is Stripe's to keep."""
+
+    __tablename__ = "customers"
+
+    email: Mapped[str | None]
+    name: Mapped[str | None]
+
+
+class CustomerLink(Base):
+    """Our user, and the customer he is at Stripe once that is known."""
+
+    __tablename__ = "customer_links"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[UUID]
+    email: Mapped[str | None]
+    stripe_customer_id: Mapped[str | None] = mapped_column(index=True)
+    reserved_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+def read(customer: StripeObject) -> dict[str, Any]:
+    return {"email": customer.get("email"), "name": customer.get("name")}
+
+
+CUSTOMER = Resource(
+    name="customer",
+    table=Customer,
+    read=read,
+    fetch=lambda c, id: c.v1.customers.retrieve_async(id),
+    events=("customer.created", "customer.updated", "customer.deleted"),
+    deletable=True,
+)
+RESOURCES = (CUSTOMER,)
+
+
+async def ensure(ctx: Context, *, user_id: str, email: str | None) -> str:
+    """The user's Stripe customer, created at the first need.
+
+    Concurrent callers reserve one row, so they send Stripe the same key and get the same customer.
+
+    Raises:
+        Problem: Stripe could not be asked; the reservation stays and the next call resumes it.
+    """
+    link = await _reserve(ctx, user_id=user_id, email=email)
+    if link.stripe_customer_id is not None:
+        return str(link.stripe_customer_id)
+    try:
+        customer = await observe.perform(
+            ctx.sync,
+            CUSTOMER,
+            lambda c: c.v1.customers.create_async(
+                {
+                    **({"email": link.email} if link.email else {}),
+                    "metadata": {"app": APP, "user_id": user_id},
+                },
+                options(f"customer:{link.key.hex}"),
+            ),
+        )
+    except (StripeFailed, StripeRejected, CardDeclined) as exc:
+        if exc.answered:
+            await _renew(ctx, link.key)  # Stripe would replay this answer to the same key for a day
+        raise
+    return await _settle_link(ctx, link.key, str(customer["id"]))
+
+
+async def _reserve(ctx: Context, *, user_id: str, email: str | None) -> Row[Any]:
+    now = ctx.clock.now()
+    async with ctx.db.transaction() as tx:
+        await tx.execute(
+            insert(CustomerLink)
+            .values(user_id=user_id, key=uuid4(), email=email, reserved_at=now)
+            .on_conflict_do_nothing()
+        )
+        link = await _locked(tx, user_id)
+        if await _is_over(tx, link, now):
+            fresh = {"key": uuid4(), "email": email, "stripe_customer_id": None, "reserved_at": now}
+            await tx.execute(
+                update(CustomerLink).where(CustomerLink.user_id == user_id).values(fresh)
+            )
+            link = await _locked(tx, user_id)
+    return link
+
+
+async def _locked(tx: AsyncConnection, user_id: str) -> Row[Any]:
+    query = select(CustomerLink).where(CustomerLink.user_id == user_id).with_for_update()
+    return (await tx.execute(query)).one()
+
+
+async def _is_over(tx: AsyncConnection, link: Row[Any], now: datetime) -> bool:
+    """Whether a link needs a new customer: deleted at Stripe, or a key too old to be sent again."""
+    if link.stripe_customer_id is None:
+        return bool(link.reserved_at < now - STALE_KEY)
+    deleted = select(Customer.deleted).where(Customer.id == link.stripe_customer_id)
+    return bool((await tx.execute(deleted)).scalar_one_or_none())
+
+
+async def _renew(ctx: Context, key: UUID) -> None:
+    async with ctx.db.transaction() as tx:
+        await tx.execute(
+            update(CustomerLink)
+            .where(CustomerLink.key == key, CustomerLink.stripe_customer_id.is_(None))
+            .values(key=uuid4())
+        )
+
+
+async def _settle_link(ctx: Context, key: UUID, customer: str) -> str:
+    async with ctx.db.transaction() as tx:
+        linked = await tx.execute(
+            update(CustomerLink)
+            .where(CustomerLink.key == key)
+            .values(stripe_customer_id=customer)
+            .returning(CustomerLink.user_id)
+        )
+        if linked.first() is None:
+            raise InFlight("the customer is being made by another request", retry_after=1)
+    return customer
+
+
+def users_customers(user_id: str) -> Any:
+    """Subquery: the customer ids of a user."""
+    return select(CustomerLink.stripe_customer_id).where(CustomerLink.user_id == user_id)

@@ -1,0 +1,213 @@
+"""Payments: PaymentIntents as Stripe has them, linked to what they pay for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, BaseModel, Field
+from sqlalchemy import Index, Select, column, select, text
+from sqlalchemy import table as view
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from payments.context import Ctx
+from payments.core import errors, money, paging
+from payments.core.paging import Page
+from payments.core.principal import Authenticated, Principal
+from payments.domains.customers import users_customers
+from payments.domains.payables import Offered, Payables, Purpose, reference_of
+from payments.sync.resources import SCHEMA, Mirror, Observed, Resource, StripeObject
+
+PHASES = {"requires_capture": 1, "succeeded": 2, "canceled": 2}
+
+Status = Literal[
+    "requires_payment", "processing", "requires_capture", "succeeded", "partially_refunded",
+    "refunded", "failed", "canceled",
+]  # fmt: skip
+
+
+class PaymentIntent(Mirror):
+    """The part of a PaymentIntent that the business joins to; no client_secret, no card."""
+
+    __tablename__ = "payment_intents"
+    __table_args__ = (
+        Index("ix_payment_intents_newest", text("created_at desc"), text("id desc")),
+        Index("ix_payment_intents_customer", "customer", text("created_at desc"), text("id desc")),
+        {"schema": SCHEMA},
+    )
+
+    status: Mapped[str]
+    amount: Mapped[int]
+    amount_received: Mapped[int]
+    currency: Mapped[str]
+    customer: Mapped[str | None]
+    reference: Mapped[str | None] = mapped_column(index=True)
+    payment_type: Mapped[str | None]
+    failure_code: Mapped[str | None]
+    failure_message: Mapped[str | None]
+
+
+def read(intent: StripeObject) -> dict[str, Any]:
+    failure = intent.get("last_payment_error") or {}
+    return {
+        "status": intent["status"],
+        "amount": intent["amount"],
+        "amount_received": intent.get("amount_received") or 0,
+        "currency": intent["currency"],
+        "customer": intent.get("customer"),
+        "reference": reference_of(intent),
+        "payment_type": (intent.get("metadata") or {}).get("payment_type"),
+        "failure_code": failure.get("decline_code") or failure.get("code"),
+        "failure_message": failure.get("message"),
+    }
+
+
+PAYMENT_INTENT = Resource(
+    name="payment_intent",
+    table=PaymentIntent,
+    read=read,
+    phase=lambda intent: PHASES.get(intent["status"], 0),
+    fetch=lambda c, id: c.v1.payment_intents.retrieve_async(id),
+    events=(
+        "payment_intent.created",
+        "payment_intent.requires_action",
+        "payment_intent.processing",
+        "payment_intent.amount_capturable_updated",
+        "payment_intent.partially_funded",
+        "payment_intent.payment_failed",
+        "payment_intent.succeeded",
+        "payment_intent.canceled",
+    ),
+    from_payload=True,
+)
+RESOURCES = (PAYMENT_INTENT,)
+
+
+async def roots(_: AsyncConnection, observed: Observed) -> set[str]:
+    """A PaymentIntent of ours concerns the reference it was made for."""
+    references = (reference_of(intent) for intent in observed.get(PAYMENT_INTENT.name, ()))
+    return {reference for reference in references if reference}
+
+
+# The view joins mirrors and rows of ours; its SQL stands in the migration that made it.
+PAYMENTS = view(
+    "payments",
+    *(
+        column(name)
+        for name in (
+            "id", "provider", "stripe_payment_intent_id", "reference", "booking_id", "payment_type",
+            "amount_cents", "received_cents", "refunded_cents", "currency", "customer", "stripe_status",
+            "status", "disputed", "failure_code", "failure_message", "created_at", "updated_at",
+        )
+    ),
+)  # fmt: skip
+
+
+class Failure(BaseModel):
+    """Why the last attempt failed; the payment may still succeed."""
+
+    code: str | None = Field(examples=["insufficient_funds"])
+    message: str | None = Field(examples=["Your card has insufficient funds."])
+
+
+class PaymentOut(BaseModel):
+    """One payment. Amounts are integers in minor units."""
+
+    object: Literal["payment"] = "payment"
+    id: str = Field(examples=["pi_3SAbCd"])
+    booking_id: str | None = Field(examples=["bk_5d1c0f0e2b6a4c5e"])
+    reference: str | None = Field(examples=["booking:bk_5d1c0f0e2b6a4c5e"])
+    provider: Literal["stripe"]
+    stripe_payment_intent_id: str | None
+    payment_type: Purpose | str | None = Field(examples=["deposit"])
+    amount_cents: int = Field(examples=[10000])
+    received_cents: int
+    refunded_cents: int
+    amount: str = Field(description="for people", examples=["$100.00"])
+    currency: str = Field(examples=["usd"])
+    status: Status | str = Field(examples=["succeeded"])
+    stripe_status: str = Field(description="Stripe's own word", examples=["succeeded"])
+    disputed: bool
+    failure: Failure | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def shown(row: Any) -> PaymentOut:
+    failure = (
+        Failure(code=row.failure_code, message=row.failure_message) if row.failure_code else None
+    )
+    names = ("id", "booking_id", "reference", "provider", "stripe_payment_intent_id", "payment_type",
+             "amount_cents", "received_cents", "refunded_cents", "currency", "status", "stripe_status",
+             "disputed", "created_at", "updated_at")  # fmt: skip
+    return PaymentOut(
+        **{name: getattr(row, name) for name in names},
+        amount=money.display(row.amount_cents, row.currency),
+        failure=failure,
+    )
+
+
+router = APIRouter(prefix="/stripe", tags=["payments"])
+
+At = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone, or Unix seconds")]
+
+
+@dataclass(frozen=True)
+class Created:
+    """`created[gte]=…` and its siblings, as Stripe's lists have them."""
+
+    gt: Annotated[At, Query(alias="created[gt]")] = None
+    gte: Annotated[At, Query(alias="created[gte]")] = None
+    lt: Annotated[At, Query(alias="created[lt]")] = None
+    lte: Annotated[At, Query(alias="created[lte]")] = None
+
+    def narrow(self, query: Select[Any]) -> Select[Any]:
+        at = PAYMENTS.c.created_at
+        bounds = (
+            (self.gt, at.__gt__),
+            (self.gte, at.__ge__),
+            (self.lt, at.__lt__),
+            (self.lte, at.__le__),
+        )
+        for bound, compared in bounds:
+            if bound is not None:
+                query = query.where(compared(bound))
+        return query
+
+
+@router.get(
+    "/payments",
+    responses=errors.problems(errors.Unauthenticated, errors.NotFound, errors.Invalid),
+)
+async def list_payments(
+    ctx: Ctx,
+    who: Authenticated,
+    payables: Offered,
+    created: Annotated[Created, Depends()],
+    booking_id: Annotated[str | None, Query(description="a booking's id or reference")] = None,
+    status: Annotated[Status | None, Query()] = None,
+    limit: paging.Limit = 10,
+    starting_after: paging.StartingAfter = None,
+) -> Page[PaymentOut]:
+    """Payments, newest first: one's own for a user, all for service and admin."""
+    async with ctx.db.transaction() as tx:
+        query = created.narrow(await _visible(tx, who, payables, booking_id))
+        if status is not None:
+            query = query.where(PAYMENTS.c.status == status)
+        rows, more = await paging.page(
+            tx, query, PAYMENTS, limit=limit, starting_after=starting_after
+        )
+    return Page(data=[shown(row) for row in rows], has_more=more, url="/api/v1/stripe/payments")
+
+
+async def _visible(
+    tx: AsyncConnection, who: Principal, payables: Payables, booking_id: str | None
+) -> Select[Any]:
+    query = select(PAYMENTS)
+    if booking_id is not None:
+        id = await payables["booking"].locate(tx, id=booking_id, principal=who)
+        return query.where(PAYMENTS.c.reference == f"booking:{id}")
+    if who.privileged:
+        return query
+    return query.where(PAYMENTS.c.customer.in_(users_customers(who.user_id)))

@@ -1,0 +1,39 @@
+"""POST /stripe/webhook: verify, store, answer; the worker does the rest."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from payments.context import Ctx
+from payments.core import errors
+from payments.core.errors import Problem
+from payments.core.telemetry import WEBHOOKS
+from payments.sync.sorting import sort_in
+
+router = APIRouter(prefix="/stripe", tags=["webhooks"])
+
+ACCEPTED = b'{"received":true}'
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "stored; a duplicate is 200 too",
+        "content": {"application/json": {"example": {"received": True}}},
+    },
+    **errors.problems(errors.WebhookRejected, errors.BodyTooLarge, errors.Unavailable),
+}
+
+
+@router.post("/webhook", responses=RESPONSES, response_class=Response)
+async def receive_webhook(request: Request, ctx: Ctx) -> Response:
+    """Where Stripe posts events. 200 means that the event is durable here: it will be processed, or
+    kept as dead with an alert. 400 is a delivery that Stripe has not signed, 503 asks for a retry.
+    """
+    try:
+        body = await request.body()
+        delivery = ctx.stripe.receive(body, request.headers.get("stripe-signature"))
+        await ctx.ingest.put(sort_in(delivery, ctx.sync.registry, livemode=ctx.sync.livemode))
+    except Problem as exc:
+        WEBHOOKS.labels(outcome=exc.code).inc()
+        raise
+    WEBHOOKS.labels(outcome="stored").inc()
+    return Response(ACCEPTED, media_type="application/json")

@@ -1,0 +1,105 @@
+"""/livez, /readyz and /metrics: what an orchestrator and a monitor ask."""
+
+import hmac
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+
+from payments.context import Context, Ctx
+from payments.core import errors, migrations
+from payments.core.errors import Forbidden
+from payments.core.principal import bearer, principal
+from payments.sync.account import WrongAccount, stamp
+
+router = APIRouter(tags=["operations"])
+
+
+class Check(BaseModel):
+    """One thing looked at. A warning does not take the instance out of service."""
+
+    state: Literal["ok", "warning", "failed"]
+    detail: str | None = None
+
+
+class Readiness(BaseModel):
+    """Ready when no check has failed."""
+
+    ready: bool
+    checks: dict[str, Check]
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The process answers; nothing else is looked at."""
+    return {"status": "ok"}
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "not ready"}},
+)
+async def readyz(ctx: Ctx) -> JSONResponse:
+    """Whether this instance should get traffic: the database answers, and no migration is missing.
+    A Stripe that cannot be reached is a warning: webhooks can still be stored.
+    """
+    checks = {"database": await _database(ctx)}
+    if checks["database"].state == "ok":
+        checks["stripe"] = await _stripe(ctx)
+    ready = all(check.state != "failed" for check in checks.values())
+    body = Readiness(ready=ready, checks=checks)
+    return JSONResponse(body.model_dump(), 200 if ready else 503)
+
+
+async def _database(ctx: Context) -> Check:
+    try:
+        async with ctx.db.transaction() as tx:
+            missing = await migrations.missing(tx)
+    except (OSError, TimeoutError, SQLAlchemyError) as exc:
+        return Check(state="failed", detail=f"PostgreSQL does not answer: {type(exc).__name__}")
+    if missing:
+        return Check(
+            state="failed", detail=f"migration {missing} is missing; run `payments migrate`"
+        )
+    return Check(state="ok")
+
+
+async def _stripe(ctx: Context) -> Check:
+    try:
+        account = await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
+    except WrongAccount as exc:
+        return Check(state="failed", detail=str(exc))
+    if account is None:
+        return Check(
+            state="warning", detail="Stripe cannot be asked now; events are stored meanwhile"
+        )
+    return Check(state="ok", detail=account)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "Prometheus text"},
+        **errors.problems(errors.Unauthenticated, errors.Forbidden),
+    },
+)
+async def metrics(request: Request, ctx: Ctx) -> Response:
+    """Counters and histograms, for an admin or the bearer of METRICS_TOKEN."""
+    await _may_read_metrics(request, ctx)
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _may_read_metrics(request: Request, ctx: Context) -> None:
+    wanted: Any = ctx.settings.metrics_token
+    sent = bearer(request) or ""
+    if wanted is not None and hmac.compare_digest(
+        wanted.get_secret_value().encode(), sent.encode()
+    ):
+        return
+    if (await principal(request)).role != "admin":
+        raise Forbidden("metrics need an admin, or METRICS_TOKEN")

@@ -1,0 +1,209 @@
+"""What the environment may say; unsafe values stop the start and name the way out."""
+
+from datetime import timedelta
+from typing import Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Environment = Literal["development", "staging", "production"]
+
+TEST_KEYS = ("sk_test_", "rk_test_")
+LIVE_KEYS = ("sk_live_", "rk_live_")
+MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: an HS256 key is at least as long as its hash
+
+
+class UnsafeSettings(Exception):
+    """The settings do not allow a start; the message says what to set."""
+
+
+class Settings(BaseSettings):
+    """Every setting of both processes, read once from the environment and `.env`; frozen."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    environment: Environment = Field(
+        "development", description="staging and production refuse test conveniences"
+    )
+    host: str = Field("127.0.0.1", description="address the API listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
+
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://user:password@host/name (PostgreSQL 15 to 18)"
+    )
+    database_url_listen: SecretStr | None = Field(
+        None, description="a direct connection for LISTEN when DATABASE_URL is a pooler"
+    )
+    database_url_sync: SecretStr | None = Field(
+        None, description="accepted and ignored: migrations run on DATABASE_URL"
+    )
+    database_pooler: Literal["session", "transaction"] = Field(
+        "session", description="transaction behind PgBouncer in transaction mode"
+    )
+    database_pool_size: int = Field(10, ge=2, description="connections a process holds at most")
+
+    stripe_secret_key: SecretStr | None = Field(
+        None, description="sk_test_… or a restricted rk_…; never leaves the server"
+    )
+    stripe_publishable_key: str | None = Field(
+        None, description="pk_test_…; given to front ends by GET /stripe/config"
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="whsec_…; a comma list accepts several endpoints and rotation"
+    )
+    stripe_api_base: str | None = Field(
+        None, description="another Stripe, the offline one for instance; never in production"
+    )
+    stripe_api_version: str | None = Field(
+        None, description="must be the SDK's own when set: payloads are read in that shape"
+    )
+    stripe_live_mode: bool | None = Field(None, description="when set, must agree with the key")
+    stripe_debug: bool = Field(
+        False, description="log level debug for Stripe calls; bodies stay redacted"
+    )
+    stripe_timeout: float = Field(
+        10.0, gt=0, description="seconds a call to Stripe may take before it is retried"
+    )
+    stripe_rate: float = Field(
+        20.0, gt=0, description="fetches a second for all workers; Stripe allows 25 in test mode"
+    )
+
+    secret_key: SecretStr | None = Field(
+        None, description="HS256 key that your JWTs are signed with, 32 bytes or more"
+    )
+    jwks_url: str | None = Field(
+        None, description="instead of SECRET_KEY: the key set of your identity provider"
+    )
+    jwt_algorithms: str = Field("RS256,ES256", description="algorithms accepted with JWKS_URL")
+    jwt_audience: str | None = Field(None, description="required audience, when set")
+    jwt_issuer: str | None = Field(None, description="required issuer, when set")
+    jwt_user_claim: str = Field("sub", description="claim that holds the user's id")
+    jwt_email_claim: str = Field("email", description="claim that holds the e-mail address")
+    jwt_role_claim: str = Field(
+        "role", description="claim that holds the role or roles; a dot descends: realm_access.roles"
+    )
+
+    frontend_urls: str = Field(
+        "http://localhost:3000",
+        description="comma list: CORS, allowed redirects; the first gives the default return pages",
+    )
+    default_currency: str = Field(
+        "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
+    )
+    time_zone: str = Field("UTC", description="zone of booking times and of days in reports")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe line that is written"
+    )
+    log_format: Literal["console", "json"] = Field("console", description="json for machines")
+    metrics_token: SecretStr | None = Field(
+        None, description="bearer token that may read /metrics besides admins"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as exc:
+            raise ValueError("is no IANA time zone; try Europe/Berlin") from exc
+        return value
+
+    @model_validator(mode="after")
+    def safe(self) -> Self:
+        if problems := [*self.key_problems(), *self.exposure_problems()]:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def key_problems(self) -> list[str]:
+        """Keys that contradict the environment or each other."""
+        found = []
+        key = self.stripe_secret_key.get_secret_value() if self.stripe_secret_key else ""
+        if key and not key.startswith(TEST_KEYS + LIVE_KEYS):
+            found.append(
+                "STRIPE_SECRET_KEY must start with sk_test_, rk_test_, sk_live_ or rk_live_"
+            )
+        if self.environment == "development" and key.startswith(LIVE_KEYS):
+            found.append("development refuses a live Stripe key: use a test key or set ENVIRONMENT")
+        if self.environment == "production" and key.startswith(TEST_KEYS):
+            found.append("production refuses a test Stripe key: set a live STRIPE_SECRET_KEY")
+        if key and self.stripe_live_mode not in (None, self.live):
+            found.append(
+                "STRIPE_LIVE_MODE contradicts STRIPE_SECRET_KEY: drop it or change the key"
+            )
+        if self.secret_key and len(self.secret_key.get_secret_value().encode()) < MIN_SECRET_BYTES:
+            found.append("SECRET_KEY is shorter than 32 bytes: try `openssl rand -hex 32`")
+        return found
+
+    def exposure_problems(self) -> list[str]:
+        """What a server that others can reach must have."""
+        if self.environment == "development":
+            return []
+        required = {
+            "DATABASE_URL": self.database_url,
+            "STRIPE_SECRET_KEY": self.stripe_secret_key,
+            "STRIPE_WEBHOOK_SECRET": self.stripe_webhook_secret,
+            "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url,
+        }
+        found = [
+            f"{self.environment} needs {name}" for name, value in required.items() if not value
+        ]
+        if self.stripe_api_base:
+            found.append(
+                f"{self.environment} refuses STRIPE_API_BASE: it would talk to another Stripe"
+            )
+        insecure = [url for url in self.frontends if urlsplit(url).scheme != "https"]
+        if insecure:
+            found.append(
+                f"FRONTEND_URLS must be https in {self.environment}: {', '.join(insecure)}"
+            )
+        return found
+
+    @property
+    def live(self) -> bool:
+        key = self.stripe_secret_key
+        return key is not None and key.get_secret_value().startswith(LIVE_KEYS)
+
+    @property
+    def frontends(self) -> tuple[str, ...]:
+        return tuple(
+            url.strip().rstrip("/") for url in self.frontend_urls.split(",") if url.strip()
+        )
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """Every endpoint secret that may have signed a delivery; empty when none is set."""
+        joined = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
+        return tuple(secret.strip() for secret in joined.split(",") if secret.strip())
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+STALE_KEY = timedelta(hours=23)
+"""Stripe keeps an idempotency key for at least 24 h; ours is never sent again after this."""
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises:
+        UnsafeSettings: one line for each variable that is missing, malformed or unsafe.
+    """
+    try:
+        return Settings()  # pydantic-settings reads the environment
+    except ValidationError as exc:
+        lines = (
+            f"{'.'.join(map(str, error['loc'])).upper() or 'settings'}: {error['msg']}"
+            for error in exc.errors(include_input=False, include_url=False)
+        )
+        raise UnsafeSettings("\n".join(lines).replace("Value error, ", "")) from None

@@ -1,0 +1,70 @@
+"""Stripe's errors as problems of ours, with Stripe's request id."""
+
+from http import HTTPStatus
+
+import httpx2
+import stripe
+
+from payments.core import errors
+from payments.core.errors import Problem
+
+GONE = "resource_missing"
+IN_FLIGHT = "idempotency_key_in_use"
+KEY_REFUSED = "Stripe refused this service's key; check STRIPE_SECRET_KEY"
+
+
+class StripeObjectMissing(errors.Conflict):
+    """Stripe has no such object."""
+
+    code = "stripe_object_missing"
+
+
+class KeyReused(errors.Problem):
+    """An idempotency key was sent with other parameters."""
+
+    code = "idempotency_key_reused"
+
+
+def code_of(exc: stripe.StripeError) -> str | None:
+    """The wire code. `exc.code` is None for most classes of SDK 16."""
+    return getattr(exc.error, "code", None) if exc.error is not None else None
+
+
+def problem_for(exc: stripe.StripeError) -> Problem:
+    """The problem that a caller of ours gets for an error of Stripe's."""
+    if isinstance(exc, stripe.APIConnectionError):
+        return _unreached(exc)
+    kind, detail = _meaning(exc)
+    retry = (
+        2 if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR or kind is errors.InFlight else None
+    )
+    return kind(
+        detail, retry_after=retry, stripe_request_id=exc.request_id, stripe_code=code_of(exc)
+    )
+
+
+def _meaning(exc: stripe.StripeError) -> tuple[type[Problem], str]:
+    message = exc.user_message or str(exc)
+    refused = f"Stripe refused the request: {message}"
+    kinds: tuple[tuple[type[stripe.StripeError], type[Problem], str], ...] = (
+        (stripe.CardError, errors.CardDeclined, message),
+        (stripe.RateLimitError, errors.StripeBusy, "Stripe limits our rate; try again shortly"),
+        (stripe.AuthenticationError, errors.StripeMisconfigured, KEY_REFUSED),
+        (stripe.PermissionError, errors.StripeMisconfigured, KEY_REFUSED),
+        (stripe.IdempotencyError, KeyReused, message),
+        (stripe.InvalidRequestError, errors.StripeRejected, refused),
+    )
+    if code_of(exc) == GONE:
+        return StripeObjectMissing, refused
+    if code_of(exc) == IN_FLIGHT:
+        return errors.InFlight, "Stripe is still carrying out this request"
+    for raised, kind, detail in kinds:
+        if isinstance(exc, raised):
+            return kind, detail
+    return errors.StripeFailed, "Stripe had an error of its own; try again"
+
+
+def _unreached(exc: stripe.APIConnectionError) -> Problem:
+    if isinstance(exc.__cause__, httpx2.TimeoutException):
+        return errors.StripeTimeout("Stripe did not answer in time; try again", retry_after=2)
+    return errors.StripeFailed("Stripe cannot be reached; try again", retry_after=2)

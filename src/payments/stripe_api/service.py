@@ -1,0 +1,178 @@
+"""`StripeService`: calls Stripe and verifies what Stripe sends; it knows no table."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import time
+from typing import Any, Final, TypeVar, get_args, get_type_hints
+
+import httpx2
+import orjson
+import stamina
+import stripe
+import structlog
+
+from payments.core.db import in_transaction
+from payments.core.errors import WebhookRejected
+from payments.settings import Settings
+from payments.stripe_api import transport
+from payments.stripe_api.failures import IN_FLIGHT, code_of, problem_for
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T", bound=stripe.StripeObject)
+Client = stripe.StripeClient
+
+API_VERSION: Final[str] = stripe.api_version
+TOLERANCE: Final = 300
+EVENT_TYPES: Final[frozenset[str]] = frozenset(
+    name
+    for part in get_args(get_type_hints(stripe.Event)["type"])
+    for name in (get_args(part) or (part,))
+    if isinstance(name, str)
+)
+
+# It would write a file into HOME, and crash where there is none.
+stripe.enable_telemetry = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Stripe said to a call: the object as plain JSON, and whether it is only a replay of an
+    earlier answer (then it is no observation of the present).
+    """
+
+    object: dict[str, Any]
+    replayed: bool
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A verified webhook delivery: the envelope, and the bytes that were signed."""
+
+    event: dict[str, Any]
+    body: bytes
+
+
+def options(key: str) -> stripe.RequestOptions:
+    """Every write to Stripe carries a key that derives from a row of ours."""
+    return {"idempotency_key": key}
+
+
+class StripeService:
+    """Minimal wrapper around the Stripe SDK.
+
+    We keep: calling Stripe with its errors as ours, verifying deliveries, applying one event.
+    We leave to Stripe: analytics, customer data, dispute work, invoicing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        process: Callable[[dict[str, Any]], Awaitable[None]],
+        network: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        if settings.stripe_api_version not in (None, API_VERSION):
+            raise ValueError(
+                f"STRIPE_API_VERSION is {settings.stripe_api_version}, the installed SDK speaks "
+                f"{API_VERSION}: leave it empty, or install the SDK of that version"
+            )
+        key = settings.stripe_secret_key
+        base = settings.stripe_api_base
+        self._process = process
+        self._secrets: Sequence[str] = settings.webhook_secrets
+        self._client = stripe.StripeClient(
+            key.get_secret_value() if key else "sk_test_not_configured",
+            http_client=transport.Transport(
+                transport.client(timeout=settings.stripe_timeout, transport=network)
+            ),
+            max_network_retries=2,
+            base_addresses={"api": base, "files": base} if base else {},
+        )
+
+    async def call(self, request: Callable[[Client], Awaitable[T]]) -> Answer:
+        """Run one SDK call: `call(lambda c: c.v1.customers.retrieve_async(id))`.
+
+        The SDK retries network errors, 409 and 5xx; a 429 and a key in use are retried here, at most
+        twice. A request that writes must carry `options(key)`, so that each try is the same one.
+
+        Raises:
+            Problem: Stripe's error as one of ours, with Stripe's request id.
+            RuntimeError: a database transaction is open; locks must not wait for a network.
+        """
+        if in_transaction():
+            raise RuntimeError("Stripe is never called inside a database transaction")
+        try:
+            async for attempt in stamina.retry_context(
+                on=_worth_repeating, attempts=3, wait_initial=0.25, wait_max=2.0, timeout=10
+            ):
+                with attempt:
+                    found = await request(self._client)
+        except stripe.StripeError as exc:
+            raise problem_for(exc) from exc
+        last = found.last_response
+        headers = last.headers if last else {}
+        return Answer(
+            object=found.to_dict(for_json=True),
+            replayed=bool(headers.get("Idempotent-Replayed")),
+            request_id=last.request_id if last else None,
+        )
+
+    def receive(self, body: bytes, header: str | None) -> Delivery:
+        """Verify a delivery against every configured secret, 300 s into the past and the future.
+
+        Raises:
+            WebhookRejected: missing, malformed, wrong or stale signature, or signed bytes that are no
+                event; nothing else, whatever the sender sends.
+        """
+        if not header:
+            raise WebhookRejected("the Stripe-Signature header is missing")
+        try:
+            text = body.decode()
+            stamp = int(dict(part.split("=", 1) for part in header.split(","))["t"])
+        except (UnicodeDecodeError, ValueError, KeyError) as exc:
+            raise WebhookRejected("the signature header or the body is malformed") from exc
+        if stamp > time() + TOLERANCE:
+            raise WebhookRejected("the signature's timestamp lies in the future")
+        if not header.isascii() or not any(_signed(text, header, one) for one in self._secrets):
+            raise WebhookRejected("no configured secret has signed this body, or it is stale")
+        return Delivery(event=_event(body), body=body)
+
+    async def process_webhook_event(self, event: dict[str, Any]) -> None:
+        """Apply one event now, in the caller, by the worker's own function. The webhook route does
+        not use it: it stores the event and answers.
+        """
+        await self._process(event)
+
+    async def aclose(self) -> None:
+        http = self._client._requestor._client  # noqa: SLF001 - the SDK has no public way to close
+        if http is not None:
+            await http.close_async()  # type: ignore[no-untyped-call]  # the SDK's own gap
+
+
+def _worth_repeating(exc: Exception) -> bool:
+    return isinstance(exc, stripe.RateLimitError) or (
+        isinstance(exc, stripe.APIError) and code_of(exc) == IN_FLIGHT
+    )
+
+
+def _signed(text: str, header: str, secret: str) -> bool:
+    try:
+        return bool(stripe.WebhookSignature.verify_header(text, header, secret, TOLERANCE))
+    except stripe.SignatureVerificationError:
+        return False
+
+
+def _event(body: bytes) -> dict[str, Any]:
+    try:
+        event = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise WebhookRejected("the signed body is not JSON") from exc
+    if not (
+        isinstance(event, dict)
+        and isinstance(event.get("id"), str)
+        and isinstance(event.get("type"), str)
+    ):
+        raise WebhookRejected("the signed body is not an event: it needs an id and a type")
+    return event

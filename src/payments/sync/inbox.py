@@ -1,0 +1,246 @@
+"""The inbox: each event once, as the bytes it was; claimed, postponed, finished or dead, never lost.
+
+`not_before` is lease, backoff and schedule in one column, null once there is nothing left to do.
+Re-fetches are rows of the same table with an id of their own making (`fetch:refund:re_…`).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, func, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Mapped, mapped_column
+
+from payments.core.db import Base
+from payments.core.telemetry import EVENTS, alert, mask
+from payments.sync.resources import Resource
+from payments.sync.sorting import FETCH, Row
+
+log = structlog.get_logger(__name__)
+
+CHANNEL: Final = "stripe_events"
+LEASE_SECONDS: Final = 60
+DEAD_ATTEMPTS: Final = 12
+DEAD_HOURS: Final = 72
+
+
+class StripeEvent(Base):
+    """An event Stripe sent, or an object to fetch."""
+
+    __tablename__ = "stripe_events"
+    __table_args__ = (
+        Index(
+            "ix_stripe_events_due",
+            "lane",
+            "not_before",
+            postgresql_where=text("not_before is not null"),
+        ),
+        Index("ix_stripe_events_object", "object_id"),
+        Index("ix_stripe_events_received_at", "received_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    resource: Mapped[str | None]
+    object_id: Mapped[str | None]
+    account: Mapped[str | None]
+    livemode: Mapped[bool | None]
+    api_version: Mapped[str | None]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    lane: Mapped[int | None] = mapped_column(SmallInteger)
+    created_at: Mapped[datetime | None]
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    not_before: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    generation: Mapped[int] = mapped_column(Integer, server_default="0")
+    error: Mapped[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A row this worker holds: by a row lock in the payload lane, by a lease in the fetch lane."""
+
+    id: str
+    type: str
+    resource: str
+    object_id: str
+    body: bytes | None
+    attempts: int
+    generation: int
+
+
+_COLUMNS: Final = {
+    "id": "text", "type": "text", "resource": "text", "object_id": "text", "account": "text",
+    "livemode": "boolean", "api_version": "text", "created_at": "timestamptz", "lane": "smallint",
+    "body": "bytea",
+}  # fmt: skip
+
+_STORE: Final = text(
+    f"""
+    with stored as (
+        insert into stripe_events ({", ".join(_COLUMNS)}, not_before, done_at, outcome)
+        select {", ".join(f"e.{name}" for name in _COLUMNS)},
+               case when e.lane is not null then now() end,
+               case when e.lane is null then now() end,
+               case when e.lane is null then 'ignored' end
+        from unnest({", ".join(f"cast(:{n} as {kind}[])" for n, kind in _COLUMNS.items())})
+             as e({", ".join(_COLUMNS)})
+        on conflict (id) do nothing
+        returning 1
+    )
+    select count(*), pg_notify('{CHANNEL}', '') from stored
+    """  # noqa: S608 - column names from the table above, values are bound
+)
+
+
+async def store(tx: AsyncConnection, rows: Sequence[Row]) -> int:
+    """Insert what is new, in one statement; duplicates by event id change nothing."""
+    columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
+    return int((await tx.execute(_STORE, columns)).scalar_one())
+
+
+_FRESH: Final = "attempts = 0"
+_TRIED: Final = "attempts > 0"
+_RETURN: Final = "id, type, resource, object_id, body, attempts, generation"
+
+
+def _due(condition: str, limit: int) -> str:
+    return (
+        f"select {_RETURN} from stripe_events where lane = :lane and not_before <= now() "  # noqa: S608
+        f"and {condition} order by not_before limit {limit} for update skip locked"
+    )
+
+
+async def claim(tx: AsyncConnection, *, lane: int, limit: int) -> list[Claimed]:
+    """Lock due rows for this transaction. What has failed before comes alone, so that it cannot
+    take others down with it.
+    """
+    for query in (_due(_FRESH, limit), _due(_TRIED, 1)):
+        if rows := (await tx.execute(text(query), {"lane": lane})).all():
+            return [Claimed(*row) for row in rows]
+    return []
+
+
+async def claim_one(tx: AsyncConnection, id: str) -> Claimed | None:
+    """Lock one row, if it is still to be done and nobody else holds it."""
+    query = f"select {_RETURN} from stripe_events where id = :id and not_before is not null for update skip locked"  # noqa: S608
+    row = (await tx.execute(text(query), {"id": id})).first()
+    return Claimed(*row) if row else None
+
+
+async def lease(tx: AsyncConnection, rows: Collection[Claimed]) -> None:
+    """Keep claimed rows from others after this commit, for as long as a fetch may take."""
+    await tx.execute(
+        text(
+            "update stripe_events set not_before = now() + make_interval(secs => :s) where id = any(:ids)"
+        ),
+        {"s": LEASE_SECONDS, "ids": [row.id for row in rows]},
+    )
+
+
+async def finish(tx: AsyncConnection, rows: Collection[Claimed], outcome: str = "applied") -> None:
+    """Mark rows done, unless a newer wish for the same fetch has come meanwhile."""
+    if not rows:
+        return
+    await tx.execute(
+        text(
+            """
+            update stripe_events e set done_at = now(), not_before = null, error = null, outcome = :outcome
+            from unnest(cast(:ids as text[]), cast(:generations as int[])) as d(id, generation)
+            where e.id = d.id and e.generation = d.generation
+            """
+        ),
+        {
+            "outcome": outcome,
+            "ids": [row.id for row in rows],
+            "generations": [row.generation for row in rows],
+        },
+    )
+    EVENTS.labels(outcome=outcome).inc(len(rows))
+
+
+async def request_fetches(
+    tx: AsyncConnection, wanted: Iterable[tuple[Resource, str]], *, idle_seconds: int = 0
+) -> None:
+    """Ask the fetch lane for objects, one row an object however often it is asked for.
+
+    Args:
+        tx: the transaction that found the need.
+        wanted: which objects.
+        idle_seconds: leave those alone that wait already, or were fetched so recently; for callers
+            who are only curious.
+    """
+    targets = sorted({(resource.name, id) for resource, id in wanted})
+    if not targets:
+        return
+    await tx.execute(
+        text(
+            f"""
+            insert into stripe_events (id, type, resource, object_id, lane, not_before)
+            select 'fetch:' || w.resource || ':' || w.id, 'fetch', w.resource, w.id, {FETCH}, now()
+            from unnest(cast(:names as text[]), cast(:ids as text[])) as w(resource, id) order by 1
+            on conflict (id) do update set not_before = now(), done_at = null, outcome = null,
+                error = null, attempts = 0, generation = stripe_events.generation + 1
+            where :idle = 0 or (stripe_events.not_before is null
+                                and stripe_events.done_at < now() - make_interval(secs => :idle))
+            """  # noqa: S608 - a constant
+        ),
+        {
+            "idle": idle_seconds,
+            "names": [name for name, _ in targets],
+            "ids": [id for _, id in targets],
+        },
+    )
+    await tx.execute(text(f"select pg_notify('{CHANNEL}', '')"))
+
+
+async def postpone(tx: AsyncConnection, row: Claimed, exc: Exception, *, own_fault: bool) -> None:
+    """Give a row back. A fault of the network or the database is no attempt; our own counts, and
+    after 12 of them and 72 h the row is dead: kept, alerted, replayable.
+    """
+    attempts = row.attempts + own_fault
+    wait = min(2**attempts, 3600) if own_fault else 2
+    updated = await tx.execute(
+        text(
+            """
+            update stripe_events set attempts = :attempts, error = :error,
+                outcome = case when :exhausted and received_at < now() - make_interval(hours => :hours)
+                          then 'dead' end,
+                not_before = case when :exhausted and received_at < now() - make_interval(hours => :hours)
+                             then null else now() + make_interval(secs => :wait) end
+            where id = :id and generation = :generation returning outcome
+            """
+        ),
+        {
+            "attempts": attempts,
+            "error": mask(f"{type(exc).__name__}: {exc}")[:2000],
+            "exhausted": attempts >= DEAD_ATTEMPTS,
+            "hours": DEAD_HOURS,
+            "wait": wait,
+            "id": row.id,
+            "generation": row.generation,
+        },
+    )
+    dead = updated.scalar_one_or_none() == "dead"
+    EVENTS.labels(outcome="dead" if dead else "postponed").inc()
+    if dead:
+        alert(
+            "dead_event",
+            "an event could not be applied and was given up",
+            event=row.id,
+            type=row.type,
+        )
+    else:
+        log.warning(
+            "event postponed",
+            event=row.id,
+            type=row.type,
+            attempts=attempts,
+            wait=wait,
+            error=repr(exc),
+        )

@@ -1,0 +1,61 @@
+"""Asking Stripe: every answer is an observation, whoever asked and why."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from payments.core.db import Database
+from payments.stripe_api.failures import StripeObjectMissing
+from payments.stripe_api.service import Client
+from payments.sync.apply import Observation, Sync, apply
+from payments.sync.resources import TICKET, Resource
+
+
+async def ticket(db: Database) -> int:
+    """A number for an answer, taken before the question, so that no earlier state can pass a later
+    one by arriving late.
+    """
+    async with db.transaction() as tx:
+        return int((await tx.execute(TICKET.next_value().select())).scalar_one())
+
+
+async def look(sync: Sync, resource: Resource, id: str, *, gone: bool = False) -> Observation:
+    """Fetch one object.
+
+    Args:
+        sync: what to ask with.
+        resource: the kind of object.
+        id: its id at Stripe.
+        gone: an event said that it was deleted, so a 404 is an answer for any kind.
+
+    Raises:
+        StripeObjectMissing: a 404 for something that cannot be deleted: the wrong account or key.
+    """
+    number = await ticket(sync.db)
+    try:
+        answer = await sync.stripe.call(lambda c: resource.fetch(c, id))
+    except StripeObjectMissing:
+        if not (resource.deletable or gone):
+            raise
+        return Observation(resource, {"id": id, "deleted": True}, number)
+    return Observation(resource, answer.object, number)
+
+
+async def refresh(sync: Sync, resource: Resource, id: str) -> dict[str, Any]:
+    """Fetch one object, apply it and return it as Stripe gave it."""
+    seen = await look(sync, resource, id)
+    await apply(sync, [seen])
+    return dict(seen.object)
+
+
+async def perform(
+    sync: Sync, resource: Resource, request: Callable[[Client], Awaitable[Any]]
+) -> dict[str, Any]:
+    """Write to Stripe, apply the answer and return it. An answer that Stripe only replayed says how
+    things were, so the object is fetched.
+    """
+    number = await ticket(sync.db)
+    answer = await sync.stripe.call(request)
+    if answer.replayed:
+        return await refresh(sync, resource, str(answer.object["id"]))
+    await apply(sync, [Observation(resource, answer.object, number)])
+    return answer.object

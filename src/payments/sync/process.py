@@ -1,0 +1,142 @@
+"""One turn of the worker in each lane: claim, look where needed, apply, finish."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+import orjson
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.core import errors
+from payments.stripe_api.service import Delivery
+from payments.sync import inbox
+from payments.sync.apply import Observation, Sync, apply, apply_in, with_roots
+from payments.sync.inbox import Claimed
+from payments.sync.observe import look
+from payments.sync.sorting import FETCH, PAYLOAD, sort_in
+from payments.sync.throttle import Throttle
+
+PAYLOAD_BATCH: Final = 500
+FETCH_BATCH: Final = 20
+
+NOT_OURS: Final = (
+    errors.StripeBusy, errors.StripeFailed, errors.StripeTimeout, errors.InFlight,
+    OSError, TimeoutError, PoolTimeout,
+)  # fmt: skip
+"""Faults of the network, of Stripe or of the database: no attempt of the event's own."""
+
+
+def own_fault(exc: Exception) -> bool:
+    if isinstance(exc, DBAPIError):
+        cause = exc.orig.__cause__ if exc.orig is not None else None
+        transient = (
+            asyncpg.PostgresConnectionError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError,
+            asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, asyncpg.InterfaceError,
+        )  # fmt: skip
+        return not (exc.connection_invalidated or isinstance(cause, transient))
+    return not isinstance(exc, NOT_OURS)
+
+
+def payload(sync: Sync, row: Claimed) -> Observation:
+    """The object inside an event, as it was when the event was made."""
+    assert row.body is not None, "a redacted event is fetched, never applied from its payload"
+    event = orjson.loads(row.body)
+    return Observation(sync.registry.by_name[row.resource], event["data"]["object"], None)
+
+
+async def drain_payloads(sync: Sync) -> int:
+    """Apply up to 500 events in one transaction; return how many. If the batch fails, each of its
+    events gets a transaction of its own, and only the guilty one is postponed.
+    """
+    claimed: list[Claimed] = []
+
+    async def work(tx: AsyncConnection, roots: set[str]) -> None:
+        claimed[:] = await inbox.claim(tx, lane=PAYLOAD, limit=PAYLOAD_BATCH)
+        if claimed:
+            await apply_in(tx, sync, [payload(sync, row) for row in claimed], roots)
+            await inbox.finish(tx, claimed)
+
+    try:
+        await with_roots(sync.db, work)
+    except Exception:
+        if not claimed:
+            raise
+        for row in claimed:
+            await _alone(sync, row.id)
+    return len(claimed)
+
+
+async def _alone(sync: Sync, id: str) -> None:
+    held: list[Claimed] = []
+
+    async def work(tx: AsyncConnection, roots: set[str]) -> None:
+        row = await inbox.claim_one(tx, id)
+        held[:] = [row] if row else []
+        if row:
+            await apply_in(tx, sync, [payload(sync, row)], roots)
+            await inbox.finish(tx, held)
+
+    try:
+        await with_roots(sync.db, work)
+    except Exception as exc:
+        if not held:
+            raise
+        await _postpone(sync, held, exc)
+
+
+async def drain_fetches(sync: Sync, throttle: Throttle) -> int:
+    """Fetch and apply up to 20 objects; return how many rows that served. Rows for the same object
+    share one fetch.
+    """
+    async with sync.db.transaction() as tx:
+        claimed = await inbox.claim(tx, lane=FETCH, limit=FETCH_BATCH)
+        await inbox.lease(tx, claimed)
+    by_object: dict[tuple[str, str], list[Claimed]] = {}
+    for row in claimed:
+        by_object.setdefault((row.resource, row.object_id), []).append(row)
+    async with asyncio.TaskGroup() as group:
+        for rows in by_object.values():
+            group.create_task(_fetch(sync, throttle, rows))
+    return len(claimed)
+
+
+async def _fetch(sync: Sync, throttle: Throttle, rows: Sequence[Claimed]) -> None:
+    resource = sync.registry.by_name[rows[0].resource]
+    gone = any(row.type.endswith(".deleted") for row in rows)
+    try:
+        await throttle.turn()
+        seen = await look(sync, resource, rows[0].object_id, gone=gone)
+        await apply(sync, [seen], rows)
+    except Exception as exc:  # noqa: BLE001 - every fault is the rows' own story, told in the inbox
+        if isinstance(exc, errors.StripeBusy):
+            throttle.slow_down()
+        await _postpone(sync, rows, exc)
+
+
+async def _postpone(sync: Sync, rows: Sequence[Claimed], exc: Exception) -> None:
+    try:
+        async with sync.db.transaction() as tx:
+            for row in rows:
+                await inbox.postpone(tx, row, exc, own_fault=own_fault(exc))
+    except (OSError, SQLAlchemyError):
+        # Without a database nothing can be written down; the lease or the lock ends by itself.
+        await asyncio.sleep(0.5)
+
+
+async def process(sync: Sync, event: dict[str, Any]) -> None:
+    """Apply one event now, whether or not it is in the inbox."""
+    row = sort_in(
+        Delivery(event=event, body=orjson.dumps(event)), sync.registry, livemode=sync.livemode
+    )
+    if row.resource is None or row.object_id is None:
+        return
+    resource = sync.registry.by_name[row.resource]
+    if row.lane == PAYLOAD:
+        await apply(sync, [Observation(resource, event["data"]["object"], None)])
+    else:
+        await apply(
+            sync, [await look(sync, resource, row.object_id, gone=row.type.endswith(".deleted"))]
+        )

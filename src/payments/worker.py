@@ -1,0 +1,107 @@
+"""The worker process: drains both lanes of the inbox until it is told to stop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from payments.context import Context
+from payments.sync import inbox, process
+from payments.sync.account import stamp
+from payments.sync.throttle import Throttle
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS: Final = 0.25
+PATIENCE_SECONDS: Final = 5.0
+
+
+async def run(ctx: Context, stop: asyncio.Event) -> None:
+    """Work until `stop` is set. A side task that dies ends the process: restart beats limping."""
+    await ready(ctx, stop)
+    wake = asyncio.Event()
+    throttle = Throttle(ctx.settings.stripe_rate)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(lane(lambda: process.drain_payloads(ctx.sync), wake, stop)),
+            group.create_task(lane(lambda: process.drain_fetches(ctx.sync, throttle), wake, stop)),
+            group.create_task(listen(ctx, wake)),
+        ]
+        await stop.wait()
+        wake.set()
+        tasks[-1].cancel()
+
+
+async def ready(ctx: Context, stop: asyncio.Event) -> None:
+    """Wait for a database that is migrated and, the first time, for a Stripe that names itself.
+
+    Raises:
+        WrongAccount: this database mirrors another account.
+    """
+    while not stop.is_set():
+        try:
+            await ctx.db.check()
+            await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
+        except (OSError, TimeoutError, SQLAlchemyError) as exc:
+            log.warning("waiting for the database", reason=f"{type(exc).__name__}: {exc}"[:300])
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+async def lane(
+    drain: Callable[[], Awaitable[int]], wake: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """Drain one lane; rest while there is nothing to do or the database is away."""
+    while not stop.is_set():
+        try:
+            busy = await drain()
+        except (OSError, TimeoutError, SQLAlchemyError) as exc:
+            if process.own_fault(exc):
+                raise
+            log.warning("the database is away", reason=type(exc).__name__)
+            busy = 0
+        if not busy:
+            await _rest(wake)
+
+
+async def _rest(wake: asyncio.Event) -> None:
+    wake.clear()
+    try:
+        async with asyncio.timeout(POLL_SECONDS):
+            await wake.wait()
+    except TimeoutError:
+        return
+
+
+async def listen(ctx: Context, wake: asyncio.Event) -> None:
+    """Wake the lanes as soon as something is stored. Polling stays underneath, so a lost connection,
+    or a pooler that cannot LISTEN, costs a quarter of a second at most.
+    """
+    settings = ctx.settings
+    url = settings.database_url_listen or (
+        settings.database_url if settings.database_pooler == "session" else None
+    )
+    while url is not None:
+        try:
+            await _listen_once(url.get_secret_value(), wake)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            log.warning("not listening, polling instead", reason=type(exc).__name__)
+            await asyncio.sleep(PATIENCE_SECONDS)
+
+
+async def _listen_once(url: str, wake: asyncio.Event) -> None:
+    lost = asyncio.Event()
+    connection = await asyncpg.connect(
+        url.replace("postgresql+asyncpg://", "postgresql://"), timeout=5
+    )
+    try:
+        connection.add_termination_listener(lambda _: lost.set())
+        await connection.add_listener(inbox.CHANNEL, lambda *_: wake.set())
+        wake.set()
+        await lost.wait()
+    finally:
+        await connection.close(timeout=1)

@@ -1,0 +1,64 @@
+"""One PostgreSQL a run, one database a worker, one world a test: HTTP → SDK → sandbox → PostgreSQL."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from world import Database, World, open_world
+
+from payments.core import migrations
+from payments.dev.postgres import EmbeddedPostgres
+
+TEMPLATE = "payments_template"
+
+
+@pytest.fixture(scope="session")
+def run_dir(testrun_uid: str) -> Iterator[Path]:
+    """A folder that every worker of this run shares; short, because sockets live below it."""
+    path = Path(tempfile.gettempdir()) / f"pt-{testrun_uid[:8]}"
+    path.mkdir(mode=0o755, exist_ok=True)
+    yield path
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def server(run_dir: Path) -> AsyncIterator[EmbeddedPostgres]:
+    async with EmbeddedPostgres(run_dir, fast=True) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database(
+    server: EmbeddedPostgres, run_dir: Path, worker_id: str
+) -> AsyncIterator[Database]:
+    """This worker's own copy of a migrated database."""
+    name = f"payments_{worker_id}"
+    with (run_dir / "template.lock").open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        if not (run_dir / "template.done").exists():
+            await server.ensure_database(TEMPLATE)
+            await migrations.upgrade(server.url(TEMPLATE))
+            (run_dir / "template.done").touch()
+        admin = await asyncpg.connect(server.url("postgres"))
+        await admin.execute(f"drop database if exists {name}")
+        await admin.execute(f"create database {name} template {TEMPLATE} strategy file_copy")
+        await admin.close()
+    opened = await Database.open(server.url(name))
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    """The whole service over an empty database and an empty Stripe, with the catalogue applied."""
+    await database.empty()
+    async with open_world(database.url) as opened:
+        yield opened

@@ -1,0 +1,256 @@
+"""What a test drives: the API, an offline Stripe and a worker, all in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import asyncpg
+import httpx2
+import orjson
+import stripe
+from fastapi import FastAPI
+
+from payments.app import create_app
+from payments.context import Context
+from payments.core.db import Clock
+from payments.core.principal import Role
+from payments.domains.catalog.sync_file import SHIPPED, push, read
+from payments.domains.login import issue
+from payments.settings import Settings
+from payments.sync import process
+from payments.sync.throttle import Throttle
+from stripe_sandbox.app import App
+from stripe_sandbox.app import create_app as create_sandbox
+from stripe_sandbox.config import Config
+
+SECRET = "whsec_test_of_the_first_endpoint"
+KEY = "a-key-of-the-tests-that-is-long-enough"
+API = "http://payments.test"
+STRIPE = "http://stripe.test"
+
+BOOKING = {
+    "date": "2031-12-25",
+    "time": "18:00",
+    "guests": 8,
+    "menu": "adult",
+    "location": "123 Main St, San Jose, CA",
+}
+TOTAL, DEPOSIT = 44000, 10000
+"""What BOOKING costs by the shipped catalogue."""
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Database:
+    """A worker's database, emptied between tests."""
+
+    url: str
+    connection: asyncpg.Connection
+    tables: list[str]
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        connection = await asyncpg.connect(url)
+        rows = await connection.fetch(
+            "select format('%I.%I', schemaname, tablename) as name from pg_tables "
+            "where schemaname in ('public', 'stripe') and tablename <> 'alembic_version'"
+        )
+        return cls(url, connection, [row["name"] for row in rows])
+
+    async def empty(self) -> None:
+        await self.connection.execute("; ".join(f"delete from {name}" for name in self.tables))
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
+class SteppingClock(Clock):
+    """The real time, and as far beyond it as a test wishes."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+def settings(url: str, **changes: Any) -> Settings:
+    return Settings(
+        _env_file=None,
+        database_url=url,
+        stripe_secret_key="sk_test_sandbox",
+        stripe_publishable_key="pk_test_sandbox",
+        stripe_webhook_secret=SECRET,
+        stripe_api_base=STRIPE,
+        secret_key=KEY,
+        frontend_urls="https://shop.example,https://admin.example",
+        database_pool_size=8,
+        stripe_rate=1000,
+        **changes,
+    )
+
+
+@dataclass
+class World:
+    """The service over an offline Stripe."""
+
+    settings: Settings
+    app: FastAPI
+    sandbox: App
+    api: httpx2.AsyncClient
+    stripe: httpx2.AsyncClient
+    db: asyncpg.Connection
+    clock: SteppingClock
+
+    @property
+    def ctx(self) -> Context:
+        found: Context = self.app.state.context
+        return found
+
+    def bearer(
+        self, user: str = "u-1", role: Role = "user", email: str | None = None
+    ) -> dict[str, str]:
+        lifetime = timedelta(hours=1)
+        token = issue(self.settings, user_id=user, email=email, role=role, lifetime=lifetime)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        status: int = 200,
+        user: str = "u-1",
+        role: Role = "user",
+        **more: Any,
+    ) -> Json:
+        """Call the API as somebody and insist on the status."""
+        email = f"{user}@example.com"
+        answer = await self.api.request(
+            method, f"/api/v1{path}", json=body, headers=self.bearer(user, role, email), **more
+        )
+        assert answer.status_code == status, answer.text
+        found: Json = answer.json() if answer.content else {}
+        return found
+
+    async def at_stripe(
+        self, method: str, path: str, status: int | None = 200, **form: Any
+    ) -> Json:
+        """Do something at Stripe behind the service's back, as a customer or the dashboard does."""
+        answer = await self.stripe.request(method, path, data=form or None)
+        assert status in (None, answer.status_code), answer.text
+        found: Json = answer.json()
+        return found
+
+    async def book(self, **changes: Any) -> Json:
+        return await self.ask("POST", "/bookings", BOOKING | changes, status=201)
+
+    async def session(self, booking: Json, **body: Any) -> Json:
+        return await self.ask(
+            "POST", "/stripe/create-checkout-session", {"booking_id": booking["id"], **body}
+        )
+
+    async def intent(self, booking: Json, **body: Any) -> Json:
+        return await self.ask(
+            "POST", "/stripe/create-payment-intent", {"booking_id": booking["id"], **body}
+        )
+
+    async def pay(
+        self, session: Json, card: str = "pm_card_visa", status: int | None = 200
+    ) -> Json:
+        """What the customer does on the page."""
+        path = f"/v1/payment_pages/{session['session_id']}/confirm"
+        form = {"payment_method": card, "expected_amount": session["amount_cents"]}
+        return await self.at_stripe("POST", path, status, **form)
+
+    async def confirm(
+        self, intent: Json, card: str = "pm_card_visa", status: int | None = 200
+    ) -> Json:
+        """What Elements do in the customer's browser."""
+        path = f"/v1/payment_intents/{intent['id']}/confirm"
+        form = {"payment_method": card, "return_url": "https://shop.example/back"}
+        return await self.at_stripe("POST", path, status, **form)
+
+    async def settle(self) -> None:
+        """What Stripe does later, now: pending refunds, debits, fees."""
+        await self.at_stripe("POST", "/_sandbox/settle")
+
+    async def events(self, **query: Any) -> list[Json]:
+        """Every event of the sandbox, oldest first."""
+        found: list[Json] = []
+        more = True
+        while more:
+            params = {
+                "limit": 100,
+                **query,
+                **({"starting_after": found[-1]["id"]} if found else {}),
+            }
+            page = (await self.stripe.get("/v1/events", params=params)).json()
+            found += page["data"]
+            more = page["has_more"]
+        return found[::-1]
+
+    async def deliver(self, event: Json, secret: str = SECRET) -> httpx2.Response:
+        """Post one event to the webhook as Stripe does, signed now."""
+        body = orjson.dumps(event)
+        header = stripe.WebhookSignature.generate_signature_header(body.decode(), secret)
+        return await self.api.post(
+            "/api/v1/stripe/webhook", content=body, headers={"Stripe-Signature": header}
+        )
+
+    async def work(self) -> None:
+        """Let the worker finish what is due, in both lanes."""
+        throttle = Throttle(1000)
+        while await process.drain_payloads(self.ctx.sync) + await process.drain_fetches(
+            self.ctx.sync, throttle
+        ):
+            pass
+
+    async def converge(self, events: Iterable[Json] | None = None) -> None:
+        """Deliver events (all by default) and let the worker finish."""
+        for event in await self.events() if events is None else events:
+            assert (await self.deliver(event)).status_code == 200
+        await self.work()
+
+    async def booking(self, booking: Json) -> Json:
+        return await self.ask("GET", f"/bookings/{booking['id']}")
+
+    async def rows(self, query: str, *args: Any) -> list[Any]:
+        return list(await self.db.fetch(query, *args))
+
+
+@asynccontextmanager
+async def open_world(url: str, *, catalogue: bool = True, **changes: Any) -> AsyncIterator[World]:
+    """Start everything in this process; nothing listens on a port."""
+    async with AsyncExitStack() as stack:
+        sandbox = create_sandbox(Config(base_url=STRIPE, settle_after=3600))
+        stack.push_async_callback(sandbox.sandbox.aclose)
+        made, clock = settings(url, **changes), SteppingClock()
+        app = create_app(made, clock=clock, network=httpx2.ASGITransport(app=sandbox))
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        api = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False), base_url=API
+        )
+        direct = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=sandbox),
+            base_url=STRIPE,
+            headers={"Authorization": "Bearer sk_test_sandbox"},
+        )
+        await stack.enter_async_context(api)
+        await stack.enter_async_context(direct)
+        connection = await asyncpg.connect(url)
+        stack.push_async_callback(connection.close)
+        world = World(made, app, sandbox, api, direct, connection, clock)
+        if catalogue:
+            async for _ in push(world.ctx, read(SHIPPED)):
+                pass
+        yield world
+
+
+async def together(*work: Any) -> list[Any]:
+    """Run coroutines at once; their exceptions are results."""
+    return list(await asyncio.gather(*work, return_exceptions=True))
