@@ -1,4 +1,4 @@
-"""One PostgreSQL a run, one database a worker, one world a test: HTTP → SDK → sandbox → PostgreSQL."""
+"""One PostgreSQL a run, one database a worker, one world a test, down to a real PostgreSQL."""
 
 import asyncio
 import fcntl
@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
-from world import Database, World, open_world
 
 from payments.core import migrations
 from payments.dev.postgres import EmbeddedPostgres
+from world import Database, World, open_world
 
 TEMPLATE = "payments_template"
 

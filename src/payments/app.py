@@ -9,7 +9,7 @@ import structlog
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from sqlalchemy.exc import SQLAlchemyError
+from fastapi_offline import FastAPIOffline
 
 from payments import __version__, probes
 from payments.context import Context, open_context
@@ -69,16 +69,24 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_context(settings, slices.registry, clock=clock, network=network) as ctx:
-            await _greet(ctx)
+            await greet(ctx)
             app.state.context = ctx
             yield
 
-    app = FastAPI(title="payments", version=__version__, description=ABOUT, lifespan=lifespan)
+    # The documentation pages bring their own assets: no CDN.
+    app = FastAPIOffline(
+        title="payments",
+        version=__version__,
+        description=ABOUT,
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_parameters={"persistAuthorization": True},
+    )
     app.state.payables = slices.payables
     app.state.authenticate = authenticate or JWTAuthenticator(settings)
     errors.install(app)
     for router in slices.routers:
-        app.include_router(router, prefix="/api/v1")
+        app.include_router(router, prefix="/api/v1", responses=errors.problems(errors.Unavailable))
         app.include_router(router, prefix="/api", include_in_schema=False)
     for path in WEBHOOK_ALIASES:
         app.add_api_route(path, receive_webhook, methods=["POST"], include_in_schema=False)
@@ -88,15 +96,19 @@ def create_app(
     return app
 
 
-async def _greet(ctx: Context) -> None:
-    """Check the database and the account once. What is only away for now is a warning: /readyz says
-    so, and traffic comes when it is back.
+async def greet(ctx: Context) -> None:
+    """Look at the database and the account once. What is only away, or not migrated yet, is a
+    warning: /readyz says so, and traffic comes when it is there.
+
+    Raises:
+        WrongAccount: this database mirrors another Stripe account.
     """
-    try:
+    database = await probes.database(ctx)
+    if database.state == "ok":
         await ctx.db.check()
         await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
-    except (OSError, TimeoutError, SQLAlchemyError) as exc:
-        log.warning("the database is not ready", reason=type(exc).__name__)
+    else:
+        log.warning("not ready", reason=database.detail)
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What one process holds open: settings, database, Stripe, the clock and the sync that joins them."""
+"""What one process holds open: settings, database, Stripe, clock, and the sync that joins them."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 
 from payments.context import Context, Ctx
 from payments.core import errors, migrations
+from payments.core.db import is_outage
 from payments.core.errors import Forbidden
 from payments.core.principal import bearer, principal
 from payments.sync.account import WrongAccount, stamp
@@ -47,7 +47,7 @@ async def readyz(ctx: Ctx) -> JSONResponse:
     """Whether this instance should get traffic: the database answers, and no migration is missing.
     A Stripe that cannot be reached is a warning: webhooks can still be stored.
     """
-    checks = {"database": await _database(ctx)}
+    checks = {"database": await database(ctx)}
     if checks["database"].state == "ok":
         checks["stripe"] = await _stripe(ctx)
     ready = all(check.state != "failed" for check in checks.values())
@@ -55,11 +55,13 @@ async def readyz(ctx: Ctx) -> JSONResponse:
     return JSONResponse(body.model_dump(), 200 if ready else 503)
 
 
-async def _database(ctx: Context) -> Check:
+async def database(ctx: Context) -> Check:
     try:
         async with ctx.db.transaction() as tx:
             missing = await migrations.missing(tx)
-    except (OSError, TimeoutError, SQLAlchemyError) as exc:
+    except Exception as exc:
+        if not is_outage(exc):
+            raise
         return Check(state="failed", detail=f"PostgreSQL does not answer: {type(exc).__name__}")
     if missing:
         return Check(

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     )
     stripe_live_mode: bool | None = Field(None, description="when set, must agree with the key")
     stripe_debug: bool = Field(
-        False, description="log level debug for Stripe calls; bodies stay redacted"
+        default=False, description="log level debug for Stripe calls; bodies stay redacted"
     )
     stripe_timeout: float = Field(
         10.0, gt=0, description="seconds a call to Stripe may take before it is retried"

@@ -6,9 +6,10 @@ from typing import Final
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
+from payments import probes
 from payments.context import Context
+from payments.core.db import is_outage
 from payments.sync import inbox, process
 from payments.sync.account import stamp
 from payments.sync.throttle import Throttle
@@ -42,14 +43,13 @@ async def ready(ctx: Context, stop: asyncio.Event) -> None:
         WrongAccount: this database mirrors another account.
     """
     while not stop.is_set():
-        try:
+        database = await probes.database(ctx)
+        if database.state == "ok":
             await ctx.db.check()
             await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
-        except (OSError, TimeoutError, SQLAlchemyError) as exc:
-            log.warning("waiting for the database", reason=f"{type(exc).__name__}: {exc}"[:300])
-            await asyncio.sleep(1)
-        else:
             return
+        log.warning("waiting", reason=database.detail)
+        await asyncio.sleep(1)
 
 
 async def lane(
@@ -59,8 +59,8 @@ async def lane(
     while not stop.is_set():
         try:
             busy = await drain()
-        except (OSError, TimeoutError, SQLAlchemyError) as exc:
-            if process.own_fault(exc):
+        except Exception as exc:
+            if not is_outage(exc):
                 raise
             log.warning("the database is away", reason=type(exc).__name__)
             busy = 0
@@ -78,8 +78,8 @@ async def _rest(wake: asyncio.Event) -> None:
 
 
 async def listen(ctx: Context, wake: asyncio.Event) -> None:
-    """Wake the lanes as soon as something is stored. Polling stays underneath, so a lost connection,
-    or a pooler that cannot LISTEN, costs a quarter of a second at most.
+    """Wake the lanes as soon as something is stored. Polling stays underneath, so a lost
+    connection, or a pooler that cannot LISTEN, costs a quarter of a second at most.
     """
     settings = ctx.settings
     url = settings.database_url_listen or (

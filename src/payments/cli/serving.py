@@ -18,8 +18,13 @@ def serve(
     import uvicorn
 
     from payments.app import create_app
+    from payments.sync.account import WrongAccount
 
     settings = load()
+    try:
+        asyncio.run(_preflight(settings))
+    except WrongAccount as exc:
+        sys.exit(f"payments serve: {exc}")
     uvicorn.run(
         create_app(settings),
         host=host or settings.host,
@@ -31,13 +36,22 @@ def serve(
     )
 
 
+async def _preflight(settings: Settings) -> None:
+    """Say in one line, before a server is up, what would stop it."""
+    from payments.app import greet
+    from payments.context import open_context
+    from payments.domains import assemble
+
+    async with open_context(settings, assemble().registry) as ctx:
+        await greet(ctx)
+
+
 def worker() -> None:
     """Apply what Stripe has sent. Any number of these may share one database."""
     settings = load()
     try:
         _run_worker(settings)
-    except* Exception as group:
-        # Restart beats limping: the supervisor starts a fresh process.
+    except* Exception as group:  # noqa: BLE001 - whatever died, restart beats limping
         sys.exit(f"payments worker: {'; '.join(str(exc) for exc in group.exceptions)}")
 
 

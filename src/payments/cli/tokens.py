@@ -15,7 +15,7 @@ def token(
     email: Annotated[str | None, typer.Option()] = None,
     hours: Annotated[int, typer.Option(min=1, max=24 * 365)] = 1,
 ) -> None:
-    """Print a token signed with SECRET_KEY. Never in production: there your provider issues them."""
+    """Print a token signed with SECRET_KEY. In production your provider issues them."""
     from payments.domains.login import issue
 
     settings = load()

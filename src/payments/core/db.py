@@ -4,13 +4,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+import asyncpg
 from sqlalchemy import BigInteger, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+
+PASSING: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 
 _open: ContextVar[bool] = ContextVar("transaction_open", default=False)
 
@@ -88,6 +100,16 @@ class Database:
 
     async def aclose(self) -> None:
         await self.engine.dispose()
+
+
+def is_outage(exc: BaseException) -> bool:
+    """Whether the database is away, restarting, overloaded or asks for another try, rather than the
+    statement being wrong.
+    """
+    if isinstance(exc, DBAPIError):
+        cause = exc.orig.__cause__ if exc.orig is not None else None
+        return exc.connection_invalidated or isinstance(cause, PASSING)
+    return isinstance(exc, OSError | TimeoutError | PoolTimeout)
 
 
 class Clock:

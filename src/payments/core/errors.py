@@ -3,12 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import structlog
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+
+from payments.core.db import is_outage
+
+log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -235,10 +241,18 @@ def install(app: FastAPI) -> None:
         response.headers.update(exc.headers or {})
         return response
 
+    async def database(_: Request, exc: Exception) -> JSONResponse:
+        if is_outage(exc):
+            log.warning("the database is away", reason=type(exc).__name__)
+            return render(Unavailable("the database is not available", retry_after=5))
+        raise exc
+
     async def crash(_: Request, __: Exception) -> JSONResponse:
         return render(Problem("Something went wrong here; it was logged under this request id"))
 
     app.add_exception_handler(Problem, ours)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http)
+    for outage in (OSError, SQLAlchemyError):
+        app.add_exception_handler(outage, database)
     app.add_exception_handler(Exception, crash)

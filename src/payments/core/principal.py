@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import jwt
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
 from payments.core.errors import Forbidden, Unauthenticated
@@ -43,7 +44,13 @@ def bearer(request: Request) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-async def principal(request: Request) -> Principal:
+SCHEME = HTTPBearer(auto_error=False, description="a JWT of yours, or a development token")
+
+
+async def principal(
+    request: Request,
+    _: Annotated[HTTPAuthorizationCredentials | None, Security(SCHEME)] = None,
+) -> Principal:
     """The caller of this request.
 
     Raises:

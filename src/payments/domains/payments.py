@@ -96,9 +96,10 @@ PAYMENTS = view(
     *(
         column(name)
         for name in (
-            "id", "provider", "stripe_payment_intent_id", "reference", "booking_id", "payment_type",
-            "amount_cents", "received_cents", "refunded_cents", "currency", "customer", "stripe_status",
-            "status", "disputed", "failure_code", "failure_message", "created_at", "updated_at",
+            "id", "provider", "stripe_payment_intent_id", "reference", "booking_id",
+            "payment_type", "amount_cents", "received_cents", "refunded_cents", "currency",
+            "customer", "stripe_status", "status", "disputed", "failure_code", "failure_message",
+            "created_at", "updated_at",
         )
     ),
 )  # fmt: skip
@@ -138,11 +139,9 @@ def shown(row: Any) -> PaymentOut:
     failure = (
         Failure(code=row.failure_code, message=row.failure_message) if row.failure_code else None
     )
-    names = ("id", "booking_id", "reference", "provider", "stripe_payment_intent_id", "payment_type",
-             "amount_cents", "received_cents", "refunded_cents", "currency", "status", "stripe_status",
-             "disputed", "created_at", "updated_at")  # fmt: skip
+    joined = {"object", "amount", "failure"}
     return PaymentOut(
-        **{name: getattr(row, name) for name in names},
+        **{name: getattr(row, name) for name in PaymentOut.model_fields if name not in joined},
         amount=money.display(row.amount_cents, row.currency),
         failure=failure,
     )

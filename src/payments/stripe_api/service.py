@@ -94,8 +94,8 @@ class StripeService:
     async def call(self, request: Callable[[Client], Awaitable[T]]) -> Answer:
         """Run one SDK call: `call(lambda c: c.v1.customers.retrieve_async(id))`.
 
-        The SDK retries network errors, 409 and 5xx; a 429 and a key in use are retried here, at most
-        twice. A request that writes must carry `options(key)`, so that each try is the same one.
+        The SDK retries network errors, 409 and 5xx; a 429 and a key in use are retried here, at
+        most twice. A request that writes carries `options(key)`, so that each try is the same one.
 
         Raises:
             Problem: Stripe's error as one of ours, with Stripe's request id.
@@ -123,8 +123,8 @@ class StripeService:
         """Verify a delivery against every configured secret, 300 s into the past and the future.
 
         Raises:
-            WebhookRejected: missing, malformed, wrong or stale signature, or signed bytes that are no
-                event; nothing else, whatever the sender sends.
+            WebhookRejected: missing, malformed, wrong or stale signature, or signed bytes that are
+                no event; nothing else, whatever the sender sends.
         """
         if not header:
             raise WebhookRejected("the Stripe-Signature header is missing")
@@ -169,10 +169,10 @@ def _event(body: bytes) -> dict[str, Any]:
         event = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
         raise WebhookRejected("the signed body is not JSON") from exc
-    if not (
-        isinstance(event, dict)
-        and isinstance(event.get("id"), str)
-        and isinstance(event.get("type"), str)
-    ):
+    if not (isinstance(event, dict) and _word(event.get("id")) and _word(event.get("type"))):
         raise WebhookRejected("the signed body is not an event: it needs an id and a type")
     return event
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value)

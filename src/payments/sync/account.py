@@ -51,7 +51,8 @@ async def stamp(db: Database, stripe: StripeService, *, livemode: bool) -> str |
     if tuple(row) != (account, livemode):
         raise WrongAccount(
             f"this database mirrors {row.account} ({_mode(live=row.livemode)}), the key belongs to "
-            f"{account} ({_mode(live=livemode)}): use the key of {row.account}, or another DATABASE_URL"
+            f"{account} ({_mode(live=livemode)}): use the key of {row.account}, "
+            "or another DATABASE_URL"
         )
     return account
 

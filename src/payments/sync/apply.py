@@ -1,9 +1,9 @@
 """The one writer of the mirrors: the version rule, then what follows from it.
 
-The rule is (phase, ticket), the same for every resource and every source. A *phase* only grows along
-an object's life. A *ticket* comes from one database sequence: before the request for an answer of
-Stripe's, at the write for an event's payload. A payload of a higher phase is written; at the same
-phase it only confirms, and if it differs the object is fetched. A fetch is written if its
+The rule is (phase, ticket), the same for every resource and every source. A *phase* only grows
+along an object's life. A *ticket* comes from one database sequence: before the request for an
+answer of Stripe's, at the write for an event's payload. A payload of a higher phase is written; at
+the same phase it only confirms, and if it differs the object is fetched. A fetch is written if its
 (phase, ticket) is higher, and repeated if it is refused although it differs at the same phase.
 """
 
@@ -181,7 +181,7 @@ def _same(a: Observation, b: Observation) -> bool:
 async def _write(
     tx: AsyncConnection, sync: Sync, observations: Sequence[Observation], now: datetime
 ) -> set[str]:
-    """Upsert observations of one resource; return the ids that were refused although they differ."""
+    """Upsert observations of one resource; return the ids refused although they differ."""
     refused: set[str] = set()
     for payload in (True, False):
         rows = [_row(o, sync) for o in observations if (o.ticket is None) is payload and not o.gone]
@@ -263,7 +263,10 @@ async def _bury(tx: AsyncConnection, observation: Observation, now: datetime) ->
     table = observation.resource.relation
     await tx.execute(
         text(
-            f"update {table} set deleted = true, ticket = :ticket, updated_at = :now where id = :id and ticket < :ticket"
+            f"""
+            update {table} set deleted = true, ticket = :ticket, updated_at = :now
+            where id = :id and ticket < :ticket
+            """  # noqa: S608 - as above
         ),
         {"ticket": observation.ticket, "now": now, "id": observation.id},
     )

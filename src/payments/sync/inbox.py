@@ -1,4 +1,4 @@
-"""The inbox: each event once, as the bytes it was; claimed, postponed, finished or dead, never lost.
+"""The inbox: each event once, as the bytes it was; finished, postponed or dead, never lost.
 
 `not_before` is lease, backoff and schedule in one column, null once there is nothing left to do.
 Re-fetches are rows of the same table with an id of their own making (`fetch:refund:re_…`).
@@ -128,7 +128,10 @@ async def claim(tx: AsyncConnection, *, lane: int, limit: int) -> list[Claimed]:
 
 async def claim_one(tx: AsyncConnection, id: str) -> Claimed | None:
     """Lock one row, if it is still to be done and nobody else holds it."""
-    query = f"select {_RETURN} from stripe_events where id = :id and not_before is not null for update skip locked"  # noqa: S608
+    query = (
+        f"select {_RETURN} from stripe_events where id = :id and not_before is not null "  # noqa: S608 - a constant
+        "for update skip locked"
+    )
     row = (await tx.execute(text(query), {"id": id})).first()
     return Claimed(*row) if row else None
 
@@ -137,7 +140,8 @@ async def lease(tx: AsyncConnection, rows: Collection[Claimed]) -> None:
     """Keep claimed rows from others after this commit, for as long as a fetch may take."""
     await tx.execute(
         text(
-            "update stripe_events set not_before = now() + make_interval(secs => :s) where id = any(:ids)"
+            "update stripe_events set not_before = now() + make_interval(secs => :s) "
+            "where id = any(:ids)"
         ),
         {"s": LEASE_SECONDS, "ids": [row.id for row in rows]},
     )
@@ -150,7 +154,8 @@ async def finish(tx: AsyncConnection, rows: Collection[Claimed], outcome: str = 
     await tx.execute(
         text(
             """
-            update stripe_events e set done_at = now(), not_before = null, error = null, outcome = :outcome
+            update stripe_events e
+            set done_at = now(), not_before = null, error = null, outcome = :outcome
             from unnest(cast(:ids as text[]), cast(:generations as int[])) as d(id, generation)
             where e.id = d.id and e.generation = d.generation
             """
@@ -208,12 +213,15 @@ async def postpone(tx: AsyncConnection, row: Claimed, exc: Exception, *, own_fau
     updated = await tx.execute(
         text(
             """
-            update stripe_events set attempts = :attempts, error = :error,
-                outcome = case when :exhausted and received_at < now() - make_interval(hours => :hours)
-                          then 'dead' end,
-                not_before = case when :exhausted and received_at < now() - make_interval(hours => :hours)
-                             then null else now() + make_interval(secs => :wait) end
-            where id = :id and generation = :generation returning outcome
+            with fate as (
+                select id,
+                       :exhausted and received_at < now() - make_interval(hours => :hours) as dead
+                from stripe_events where id = :id
+            )
+            update stripe_events e set attempts = :attempts, error = :error,
+                outcome = case when dead then 'dead' end,
+                not_before = case when not dead then now() + make_interval(secs => :wait) end
+            from fate where e.id = fate.id and generation = :generation returning outcome
             """
         ),
         {

@@ -3,8 +3,6 @@
 import asyncio
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from payments.core.db import Database
 from payments.core.errors import Unavailable
 from payments.sync import inbox
@@ -53,7 +51,7 @@ class Ingest:
         failure: Unavailable | None = None
         try:
             await self._store([row])
-        except (OSError, TimeoutError, SQLAlchemyError) as exc:
+        except Exception as exc:  # noqa: BLE001 - Stripe gets a 503 and tries again, whatever it was
             failure = Unavailable("the event could not be stored", retry_after=5)
             failure.__cause__ = exc
         if done.done():

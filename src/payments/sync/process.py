@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-import asyncpg
 import orjson
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core import errors
+from payments.core.db import is_outage
 from payments.stripe_api.service import Delivery
 from payments.sync import inbox
 from payments.sync.apply import Observation, Sync, apply, apply_in, with_roots
@@ -22,22 +20,19 @@ from payments.sync.throttle import Throttle
 PAYLOAD_BATCH: Final = 500
 FETCH_BATCH: Final = 20
 
-NOT_OURS: Final = (
-    errors.StripeBusy, errors.StripeFailed, errors.StripeTimeout, errors.InFlight,
-    OSError, TimeoutError, PoolTimeout,
-)  # fmt: skip
-"""Faults of the network, of Stripe or of the database: no attempt of the event's own."""
+STRIPES_FAULT: Final = (
+    errors.StripeBusy,
+    errors.StripeFailed,
+    errors.StripeTimeout,
+    errors.InFlight,
+)
 
 
 def own_fault(exc: Exception) -> bool:
-    if isinstance(exc, DBAPIError):
-        cause = exc.orig.__cause__ if exc.orig is not None else None
-        transient = (
-            asyncpg.PostgresConnectionError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError,
-            asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, asyncpg.InterfaceError,
-        )  # fmt: skip
-        return not (exc.connection_invalidated or isinstance(cause, transient))
-    return not isinstance(exc, NOT_OURS)
+    """Whether a failure is the event's own; one of Stripe's, the network's or the database's is no
+    attempt.
+    """
+    return not (isinstance(exc, STRIPES_FAULT) or is_outage(exc))
 
 
 def payload(sync: Sync, row: Claimed) -> Observation:
@@ -121,7 +116,9 @@ async def _postpone(sync: Sync, rows: Sequence[Claimed], exc: Exception) -> None
         async with sync.db.transaction() as tx:
             for row in rows:
                 await inbox.postpone(tx, row, exc, own_fault=own_fault(exc))
-    except (OSError, SQLAlchemyError):
+    except Exception as lost:
+        if not is_outage(lost):
+            raise
         # Without a database nothing can be written down; the lease or the lock ends by itself.
         await asyncio.sleep(0.5)
 

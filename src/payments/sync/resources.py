@@ -1,4 +1,4 @@
-"""Which Stripe objects are mirrored, how each is read, fetched and announced, and who follows it."""
+"""Which Stripe objects are mirrored; how each is read, fetched, announced; who follows it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ Observed = Mapping[str, Sequence[StripeObject]]
 """Objects of one batch by resource name."""
 
 RootsOf = Callable[[AsyncConnection, Observed], Awaitable[set[str]]]
-"""Names what must be recomputed because of these observations: `booking:bk_…`. It may read mirrors."""
+"""Names what must be recomputed because of observations: `booking:bk_…`. It may read mirrors."""
 
 Settle = Callable[[AsyncConnection, frozenset[str], datetime], Awaitable[None]]
 """Recomputes the roots it knows from the mirrors and posts the difference; their locks are held."""

@@ -62,8 +62,8 @@ async def read_booking(id: str, ctx: Ctx, who: Authenticated) -> BookingOut:
     "",
     status_code=201,
     responses=errors.problems(
-        errors.Unauthenticated, errors.Forbidden, errors.Conflict, errors.BodyTooLarge, errors.Invalid,
-        errors.AmountNotChargeable, errors.Unavailable,
+        errors.Unauthenticated, errors.Forbidden, errors.Conflict, errors.BodyTooLarge,
+        errors.Invalid, errors.AmountNotChargeable, errors.Unavailable,
     ),
 )  # fmt: skip
 async def create_booking(body: BookingCreate, ctx: Ctx, who: Authenticated) -> BookingOut:

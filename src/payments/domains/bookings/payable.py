@@ -102,17 +102,17 @@ _RECOMPUTE: Final = text(
                coalesce(sum(p.refunded_cents), 0) as refunded,
                coalesce(sum(p.received_cents - p.refunded_cents)
                         filter (where p.payment_type = 'addon'), 0) as addons,
-               coalesce(sum(p.amount_cents)
-                        filter (where p.stripe_status in ('processing', 'requires_capture')), 0) as processing
+               coalesce(sum(p.amount_cents) filter (
+                   where p.stripe_status in ('processing', 'requires_capture')), 0) as processing
         from bookings b
         left join payments p on p.reference = 'booking:' || b.id and p.currency = b.currency
         where b.id = any(:ids)
         group by b.id
     ), target as (
         select b.id, m.paid, m.refunded, m.addons, m.processing,
-               case when m.paid - m.refunded - m.addons >= b.total_cents and m.paid > m.refunded then 'paid'
-                    when m.paid - m.refunded - m.addons >= b.deposit_cents and m.paid > m.refunded
-                        then 'confirmed'
+               case when m.paid <= m.refunded then 'pending'
+                    when m.paid - m.refunded - m.addons >= b.total_cents then 'paid'
+                    when m.paid - m.refunded - m.addons >= b.deposit_cents then 'confirmed'
                     else 'pending' end as state
         from bookings b join money m using (id)
     )

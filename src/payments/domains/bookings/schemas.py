@@ -46,7 +46,7 @@ class BookingFields(BaseModel):
 
 
 class BookingCreate(BookingFields):
-    """A new booking: date, time, guests, menu and location; or, from a service, a price of its own."""
+    """A new booking: what, when and where; or, from a service, a price of its own."""
 
     model_config = ConfigDict(
         extra="forbid",

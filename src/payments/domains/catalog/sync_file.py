@@ -27,7 +27,7 @@ class CatalogFileInvalid(Exception):
 
 
 class Entry(BaseModel):
-    """One product with its one price. `key` is the price's lookup_key and part of the product's id."""
+    """One product with one price. `key` is the price's lookup_key and part of the product's id."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -59,7 +59,7 @@ def read(path: Path) -> Catalogue:
     """Read and check a catalogue.
 
     Raises:
-        CatalogFileInvalid: no such file, no TOML, an unknown field, an amount that cannot be charged.
+        CatalogFileInvalid: no file, no TOML, an unknown field, an amount that cannot be charged.
     """
     try:
         found = Catalogue.model_validate(tomllib.loads(path.read_text()))

@@ -23,7 +23,7 @@ class Product(Mirror):
 
 
 class Price(Mirror):
-    """What it costs. Amount, currency and interval never change; a new price replaces an old one."""
+    """What it costs. Amount, currency and interval never change; a new price replaces an old."""
 
     __tablename__ = "prices"
 

@@ -149,7 +149,7 @@ def _about(object: dict[str, Any], offer: Offer) -> dict[str, Any]:
     "/checkout-sessions/{id}", responses=errors.problems(errors.Unauthenticated, errors.NotFound)
 )
 async def read_checkout_session(id: str, ctx: Ctx, who: Authenticated) -> CheckoutSessionState:
-    """What became of a session. Where no event has come for it, Stripe is asked in the background."""
+    """What became of a session. Where no event has come, Stripe is asked in the background."""
     async with ctx.db.transaction() as tx:
         session = await _session(tx, id, who)
         intent = await _intent_status(tx, session.payment_intent)

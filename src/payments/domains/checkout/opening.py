@@ -1,4 +1,4 @@
-"""Opening something to pay: reserve, call Stripe, apply; one open payable per reference and slot."""
+"""Opening something to pay: reserve, call Stripe, apply; one per reference and slot."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -57,7 +57,7 @@ async def open_payable(ctx: Context, wish: Wish) -> Opened:
     Raises:
         Conflict: nothing is due, or what was open has just been paid.
         InFlight: another request is opening or closing the same right now.
-        Problem: Stripe's errors; a reservation whose outcome is unknown is resumed by the next call.
+        Problem: Stripe's errors; where the outcome is unknown, the next call resumes the row.
     """
     for _ in range(5):
         row, offer, rivals = await _reserve(ctx, wish)

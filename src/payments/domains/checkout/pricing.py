@@ -1,4 +1,4 @@
-"""Which offer a request means: the browser names a purpose or a sum, the payable names the price."""
+"""Which offer a request means: the browser names a purpose or a sum, the payable the price."""
 
 from dataclasses import replace
 from typing import Final

@@ -25,8 +25,8 @@ class LineItem(BaseModel):
 
 
 class CheckoutSessionCreate(BaseModel):
-    """Pay for a booking on Stripe's page. The server knows the price: line items must add up to what
-    is due, or be left out.
+    """Pay for a booking on Stripe's page. The server knows the price: line items must add up to
+    what is due, or be left out.
     """
 
     model_config = ConfigDict(

@@ -42,8 +42,8 @@ class CheckoutSession(Mirror):
 
 
 class OpenPayable(Base):
-    """A reservation: for this reference, this may be paid now. Purposes that pay the same money share
-    a slot, so a deposit page and a full-payment page are never open side by side.
+    """A reservation: for this reference, this may be paid now. Purposes that pay the same money
+    share a slot, so a deposit page and a full-payment page are never open side by side.
     """
 
     __tablename__ = "open_payables"
@@ -121,8 +121,8 @@ _CLOSE: Final = text(
     where p.reference = any(:references) and p.closed_at is null and (
         exists (select from stripe.checkout_sessions s
                 where s.id = p.stripe_id and s.status in ('complete', 'expired'))
-        or exists (select from stripe.payment_intents i
-                   where i.id = p.stripe_id and i.status in ('succeeded', 'canceled', 'processing')))
+        or exists (select from stripe.payment_intents i where i.id = p.stripe_id
+                   and i.status in ('succeeded', 'canceled', 'processing', 'requires_capture')))
     """
 )
 
