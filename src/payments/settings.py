@@ -73,7 +73,9 @@ class Settings(BaseSettings):
         10.0, gt=0, description="seconds a call to Stripe may take before it is retried"
     )
     stripe_rate: float = Field(
-        20.0, gt=0, description="fetches a second for all workers; Stripe allows 25 in test mode"
+        20.0,
+        gt=0,
+        description="fetches a second, for one worker process; Stripe allows 25 in test mode",
     )
 
     secret_key: SecretStr | None = Field(

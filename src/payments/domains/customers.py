@@ -1,7 +1,8 @@
 """Customers: which Stripe customer a user of ours is, made once per user whatever races."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, func, select, update
@@ -11,12 +12,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.context import Context
 from payments.core.db import Base
-from payments.core.errors import CardDeclined, InFlight, StripeFailed, StripeRejected
+from payments.core.errors import InFlight, Problem
 from payments.domains.payables import APP
 from payments.settings import STALE_KEY
-from payments.stripe_api.service import options
+from payments.stripe_api.failures import StripeObjectMissing
+from payments.stripe_api.service import Client, options
 from payments.sync import observe
 from payments.sync.resources import Mirror, Resource, StripeObject
+
+T = TypeVar("T")
 
 
 class Customer(Mirror):
@@ -68,22 +72,53 @@ async def ensure(ctx: Context, *, user_id: str, email: str | None) -> str:
     if link.stripe_customer_id is not None:
         return str(link.stripe_customer_id)
     try:
-        customer = await observe.perform(
-            ctx.sync,
-            CUSTOMER,
-            lambda c: c.v1.customers.create_async(
-                {
-                    **({"email": link.email} if link.email else {}),
-                    "metadata": {"app": APP, "user_id": user_id},
-                },
-                options(f"customer:{link.key.hex}"),
-            ),
-        )
-    except (StripeFailed, StripeRejected, CardDeclined) as exc:
-        if exc.answered:
-            await _renew(ctx, link.key)  # Stripe would replay this answer to the same key for a day
-        raise
+        customer = await observe.perform(ctx.sync, CUSTOMER, lambda c: _create(c, link))
+    except Problem as exc:
+        if not exc.answered or isinstance(exc, InFlight):
+            raise
+        # Stripe replays this answer to the same key for a day, whether or not it made a customer.
+        made = await _find(ctx, link)
+        if made is None:
+            await _renew(ctx, link.key)
+            raise
+        customer = made
     return await _settle_link(ctx, link.key, str(customer["id"]))
+
+
+def _create(client: Client, link: Row[Any]) -> Awaitable[Any]:
+    params: Any = {"metadata": {"app": APP, "user_id": link.user_id, "link": link.key.hex}}
+    if link.email:
+        params["email"] = link.email
+    return client.v1.customers.create_async(params, options(f"customer:{link.key.hex}"))
+
+
+async def _find(ctx: Context, link: Row[Any]) -> dict[str, Any] | None:
+    def pages(client: Client, params: Any) -> Awaitable[Any]:
+        if link.email:
+            params = {**params, "email": link.email}
+        return client.v1.customers.list_async(params)
+
+    mark = ("link", link.key.hex)
+    return await observe.find(ctx.sync, CUSTOMER, pages, mark=mark, since=link.reserved_at)
+
+
+async def with_customer(
+    ctx: Context,
+    work: Callable[[str], Awaitable[T]],
+    *,
+    user_id: str,
+    email: str | None,
+) -> T:
+    """Run `work` with the user's customer; once more with a new one, if Stripe says that this one
+    has been deleted there.
+    """
+    customer = await ensure(ctx, user_id=user_id, email=email)
+    try:
+        return await work(customer)
+    except StripeObjectMissing:
+        if not (await observe.refresh(ctx.sync, CUSTOMER, customer)).get("deleted"):
+            raise
+    return await work(await ensure(ctx, user_id=user_id, email=email))
 
 
 async def _reserve(ctx: Context, *, user_id: str, email: str | None) -> Row[Any]:

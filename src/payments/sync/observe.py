@@ -1,13 +1,21 @@
 """Asking Stripe: every answer is an observation, whoever asked and why."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
 
 from payments.core.db import Database
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Client
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
+
+
+class ListCall(Protocol):
+    """The SDK's list call of one kind of object."""
+
+    def __call__(self, client: Client, /, params: dict[str, Any]) -> Awaitable[Any]: ...
 
 
 async def ticket(db: Database) -> int:
@@ -45,6 +53,37 @@ async def refresh(sync: Sync, resource: Resource, id: str) -> dict[str, Any]:
     seen = await look(sync, resource, id)
     await apply(sync, [seen])
     return dict(seen.object)
+
+
+async def find(
+    sync: Sync,
+    resource: Resource,
+    pages: ListCall,
+    *,
+    mark: tuple[str, str],
+    since: datetime,
+) -> dict[str, Any] | None:
+    """An object that Stripe may or may not have made for us, found by listing (a search would lag).
+
+    Args:
+        sync: what to ask with.
+        resource: the kind of object.
+        pages: the SDK's list call, given its paging parameters.
+        mark: the metadata key and value that only the wanted object carries.
+        since: when its creation was reserved.
+    """
+    key, value = mark
+    params: dict[str, Any] = {"limit": 100, "created": {"gte": int(since.timestamp()) - 300}}
+    while True:
+        number = await ticket(sync.db)
+        page = (await sync.stripe.call(partial(pages, params=params))).object
+        for found in page["data"]:
+            if (found.get("metadata") or {}).get(key) == value:
+                await apply(sync, [Observation(resource, found, number)])
+                return dict(found)
+        if not page["has_more"]:
+            return None
+        params = {**params, "starting_after": page["data"][-1]["id"]}
 
 
 async def perform(

@@ -35,11 +35,9 @@ def sort_in(delivery: Delivery, registry: Registry, *, livemode: bool) -> Row:
     target = _target(event)
     resource = registry.by_event.get(event["type"].removeprefix("v1."))
     object_id = target.get("id")
-    if (
-        resource is None
-        or not isinstance(object_id, str)
-        or event.get("livemode") not in (None, livemode)
-    ):
+    account = event.get("account") or event.get("context")
+    foreign = account is not None or event.get("livemode") not in (None, livemode)
+    if foreign or not isinstance(object_id, str) or not object_id.isprintable():
         resource = None
     whole = resource is not None and resource.from_payload and target.get("object") == resource.name
     payload = whole and event.get("api_version") == API_VERSION
@@ -49,7 +47,7 @@ def sort_in(delivery: Delivery, registry: Registry, *, livemode: bool) -> Row:
         type=event["type"],
         resource=resource.name if resource else None,
         object_id=object_id if isinstance(object_id, str) else None,
-        account=event.get("account") or event.get("context"),
+        account=account,
         livemode=event.get("livemode"),
         api_version=event.get("api_version"),
         created_at=datetime.fromtimestamp(created, UTC) if isinstance(created, int) else None,

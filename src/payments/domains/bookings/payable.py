@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments.core.errors import Conflict, NotFound
 from payments.core.money import Money, display
 from payments.core.principal import Principal
+from payments.core.telemetry import alert
 from payments.domains.bookings.tables import KIND, Booking
 from payments.domains.payables import Offer, Purpose
 
@@ -61,7 +62,10 @@ class Bookings:
         )
 
     async def paid(self, tx: AsyncConnection, *, ids: Collection[str], now: datetime) -> None:
-        await tx.execute(_RECOMPUTE, {"ids": sorted(ids), "now": now})
+        changed = (await tx.execute(_RECOMPUTE, {"ids": sorted(ids), "now": now})).all()
+        for row in changed:
+            if row.overpaid > 0:
+                alert("overpaid", "a booking was paid beyond its total", **row._asdict())
 
 
 def _deposit_due(row: Row[Any]) -> int:
@@ -123,5 +127,6 @@ _RECOMPUTE: Final = text(
     where b.id = t.id
       and (b.paid_cents, b.refunded_cents, b.addons_cents, b.processing_cents, b.state)
           is distinct from (t.paid, t.refunded, t.addons, t.processing, t.state)
+    returning b.id as booking, t.paid - t.refunded - t.addons - b.total_cents as overpaid
     """
 )

@@ -115,17 +115,18 @@ async def _open(
         id = await payable.locate(tx, id=named, principal=who)
         owner = (await _price(tx, payable, id, body, amount, who)).owner
     email = who.email if owner == who.user_id else None
-    customer = await customers.ensure(ctx, user_id=owner, email=email)
     reference = f"{payable.kind}:{id}"
-    return await open_payable(
-        ctx,
-        Wish(
+
+    async def open_for(customer: str) -> Opened:
+        wish = Wish(
             reference=reference,
             form=form,
             price=lambda tx: _price(tx, payable, id, body, amount, who),
             params=lambda offer: params(reference, offer, customer),
-        ),
-    )
+        )
+        return await open_payable(ctx, wish)
+
+    return await customers.with_customer(ctx, open_for, user_id=owner, email=email)
 
 
 async def _price(

@@ -120,11 +120,14 @@ async def _realise(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
     try:
         made = await observe.perform(ctx.sync, resource, lambda c: _create(c, row))
     except Problem as exc:
-        if exc.answered and not isinstance(exc, InFlight):
-            await _mark_closed(
-                ctx, row
-            )  # Stripe would replay this answer to the same key for a day
-        raise
+        if not exc.answered or isinstance(exc, InFlight):
+            raise
+        # Stripe replays this answer to the same key for a day, whether or not it made the object.
+        left = await _find(ctx, row)
+        if left is None:
+            await _mark_closed(ctx, row)
+            raise
+        made = left
     if not await _mark_open(ctx, row, made["id"]):
         await close(ctx, row, stripe_id=made["id"])
         raise InFlight("another request has replaced this one", retry_after=1)
@@ -140,6 +143,21 @@ async def _create(client: Any, row: Row[Any]) -> Any:
         create = client.v1.checkout.sessions.create_async
         params["payment_intent_data"] = {**params["payment_intent_data"], "metadata": metadata}
     return await create(params, options(f"payable:{row.id.hex}"))
+
+
+async def _find(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
+    """What a creation of unknown outcome has left at Stripe."""
+
+    async def pages(client: Any, params: dict[str, Any]) -> Any:
+        params = {**params, "customer": row.params["customer"]}
+        if row.form == "payment_intent":
+            return await client.v1.payment_intents.list_async(params)
+        return await client.v1.checkout.sessions.list_async(params)
+
+    mark = ("payable", row.id.hex)
+    return await observe.find(
+        ctx.sync, RESOURCES[row.form], pages, mark=mark, since=row.reserved_at
+    )
 
 
 async def _mark_open(ctx: Context, row: Row[Any], stripe_id: str) -> bool:
@@ -174,9 +192,11 @@ async def close(ctx: Context, row: Row[Any], *, stripe_id: str | None = None) ->
         age = (ctx.clock.now() - row.reserved_at).total_seconds()
         if age < LEASE_SECONDS:
             raise InFlight("another payment is being opened for this", retry_after=2)
-        # Nobody was ever given its url or client_secret, so nobody can pay it.
-        await _mark_closed(ctx, row)
-        return
+        found = await _find(ctx, row)
+        if found is None:
+            await _mark_closed(ctx, row)
+            return
+        id = str(found["id"])
     resource = RESOURCES[row.form]
     if (await observe.refresh(ctx.sync, resource, id))["status"] in PAYABLE:
         try:
