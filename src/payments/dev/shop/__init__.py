@@ -1,0 +1,1 @@
+"""The demo shop: one page that books a dinner and pays for it through the public API."""

@@ -1,0 +1,186 @@
+// The demo shop: what a front end does with this API, and nothing that only a demo could do.
+
+const API = "/api/v1";
+const TOKEN = "dev-token"; // exists in the development stack alone
+const $ = (id) => document.getElementById(id);
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function call(method, path, body, headers = {}) {
+  let response;
+  try {
+    response = await fetch(API + path, {
+      method,
+      headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", ...headers },
+      body: body && JSON.stringify(body),
+    });
+  } catch {
+    throw new Error("The server cannot be reached. Is the stack still running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.detail ?? answer.title ?? `The server says ${response.status}.`);
+  return answer;
+}
+
+function money(amount, currency) {
+  const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
+  return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+}
+
+function when(booking) {
+  const format = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
+  return format.format(new Date(`${booking.date}T${booking.time}`));
+}
+
+// ---- my bookings
+
+const WHAT_IS_DUE = {
+  pending: [["deposit", "Pay deposit"], ["full", "Pay in full"]],
+  confirmed: [["balance", "Pay the rest"]],
+};
+
+function amountOf(purpose, booking) {
+  return purpose === "deposit" ? Math.min(booking.deposit_cents, booking.due_cents) : booking.due_cents;
+}
+
+function payButtons(booking) {
+  const offers = (WHAT_IS_DUE[booking.state] ?? []).filter(([purpose]) => amountOf(purpose, booking) > 0);
+  return offers.map(([purpose, label], place) => {
+    const button = document.createElement("button");
+    button.textContent = `${label} · ${money(amountOf(purpose, booking), booking.currency)}`;
+    button.className = place === 0 ? "primary" : "";
+    button.addEventListener("click", () => pay(booking, purpose, button));
+    return button;
+  });
+}
+
+function card(booking) {
+  const item = $("booking").content.firstElementChild.cloneNode(true);
+  const part = (name) => item.querySelector(`[data-part=${name}]`);
+  item.dataset.booking = booking.id;
+  part("when").textContent = when(booking);
+  part("what").textContent = `${booking.guests} guests, ${booking.menu} menu, ${booking.location}`;
+  part("state").textContent = part("state").dataset.state = booking.state;
+  part("total").textContent = money(booking.total_cents, booking.currency);
+  part("paid").textContent = money(booking.paid_cents, booking.currency);
+  part("due").textContent = money(booking.due_cents, booking.currency);
+  const share = Math.min(1, booking.paid_cents / booking.total_cents) || 0;
+  item.querySelector(".meter span").style.width = `${share * 100}%`;
+  item.querySelector(".meter").setAttribute("aria-label", `${Math.round(share * 100)} % paid`);
+  part("actions").append(...payButtons(booking));
+  return item;
+}
+
+async function show() {
+  const list = $("bookings");
+  try {
+    const { data } = await call("GET", "/bookings?limit=20");
+    list.replaceChildren(...data.map(card));
+    $("none").hidden = data.length > 0;
+  } catch (error) {
+    notify("bad", error.message);
+  }
+  list.removeAttribute("aria-busy");
+}
+
+// ---- booking and paying
+
+async function showMenus() {
+  const { data } = await call("GET", "/stripe/products");
+  const prices = data.flatMap((product) => product.prices.map((price) => ({ ...price, product })));
+  const menus = prices.filter((price) => price.lookup_key?.startsWith("menu_"));
+  menus.sort((a, b) => a.unit_amount - b.unit_amount);
+  $("menus").replaceChildren(...menus.map(menuChoice));
+  ($("menus").querySelector("[value=adult]") ?? $("menus").querySelector("input"))?.click();
+}
+
+function menuChoice({ lookup_key, amount, product }) {
+  const choice = $("menu").content.firstElementChild.cloneNode(true);
+  choice.querySelector("input").value = lookup_key.replace("menu_", "");
+  choice.querySelector("b").textContent = `${amount} a guest`;
+  choice.querySelector("em").textContent = product.name;
+  choice.querySelector("small").textContent = product.description ?? "";
+  return choice;
+}
+
+async function book(event) {
+  event.preventDefault();
+  const form = event.currentTarget;
+  const wish = Object.fromEntries(new FormData(form));
+  const key = (form.dataset.key ??= crypto.randomUUID()); // a repeated click books once
+  await busy(form.querySelector("button"), async () => {
+    const booking = await call("POST", "/bookings", { ...wish, guests: Number(wish.guests) }, { "Idempotency-Key": key });
+    delete form.dataset.key;
+    notify("good", `Booked: ${when(booking)} for ${money(booking.total_cents, booking.currency)}. The deposit holds the date.`);
+    await show();
+    document.querySelector(`[data-booking="${booking.id}"] button`)?.focus();
+  });
+}
+
+async function pay(booking, purpose, button) {
+  await busy(button, async () => {
+    const session = await call("POST", "/stripe/create-checkout-session", {
+      booking_id: booking.id,
+      payment_type: purpose,
+      success_url: `${location.origin}/demo?session_id={CHECKOUT_SESSION_ID}`,
+      cancel_url: `${location.origin}/demo?canceled=1`,
+    });
+    location.assign(session.url);
+    await pause(10_000); // the button stays busy while the browser leaves
+  });
+}
+
+async function settle(session) {
+  notify("wait", "Your payment is being confirmed …");
+  for (let wait = 400; ; wait = Math.min(wait * 1.3, 3000)) {
+    const state = await call("GET", `/stripe/checkout-sessions/${session}`);
+    if (state.paid) return celebrate(state);
+    if (state.status === "expired") return notify("bad", "This payment page has expired. Nothing was charged.");
+    await pause(wait);
+  }
+}
+
+async function celebrate(state) {
+  const booking = await call("GET", `/bookings/${state.booking_id}`);
+  notify("good", `Paid ${money(state.amount_cents, state.currency)}. Your booking is ${booking.state}.`);
+  await show();
+}
+
+// ---- the page
+
+function notify(tone, text) {
+  const notice = $("notice");
+  notice.dataset.tone = tone;
+  notice.textContent = text;
+  notice.hidden = false;
+}
+
+async function busy(button, work) {
+  const problem = $("problem");
+  problem.hidden = true;
+  button.disabled = true;
+  try {
+    await work();
+  } catch (error) {
+    problem.textContent = error.message;
+    problem.hidden = false;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function comeBack() {
+  const query = new URLSearchParams(location.search);
+  history.replaceState(null, "", location.pathname);
+  if (query.has("session_id")) return settle(query.get("session_id")).catch((error) => notify("bad", error.message));
+  if (query.has("canceled")) notify("info", "Nothing was charged. The booking waits for you below.");
+}
+
+const date = document.querySelector("[name=date]");
+const day = (ahead) => new Date(Date.now() + ahead * 864e5).toISOString().slice(0, 10);
+date.min = day(1);
+date.value = day(14);
+$("book").addEventListener("submit", book);
+$("book").addEventListener("input", (event) => delete event.currentTarget.dataset.key);
+addEventListener("pageshow", (event) => event.persisted && show());
+document.addEventListener("visibilitychange", () => document.hidden || show());
+await Promise.all([show(), comeBack(), showMenus().catch((error) => notify("bad", error.message))]);

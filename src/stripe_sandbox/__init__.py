@@ -1,0 +1,1 @@
+"""Offline Stripe: the installed SDK is its specification."""

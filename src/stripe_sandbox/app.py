@@ -1,0 +1,65 @@
+"""The ASGI application: the API, the hosted pages and the switches of one sandbox."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from stripe_sandbox.config import Config
+from stripe_sandbox.control import Control
+from stripe_sandbox.http import Api
+from stripe_sandbox.pages.challenge_page import ChallengePage
+from stripe_sandbox.pages.checkout_page import CheckoutPage
+from stripe_sandbox.pages.rendering import STATIC, notice
+from stripe_sandbox.sandbox import Sandbox
+
+
+class App:
+    """Works with or without its lifespan; without it, close `sandbox` to release the state."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._api = Api(sandbox)
+        self._rest = Router(
+            routes=[
+                Route("/", _front, methods=["GET"]),
+                Mount("/_sandbox/static", StaticFiles(directory=STATIC)),
+                *Control(sandbox).routes(),
+                *CheckoutPage(sandbox).routes(),
+                *ChallengePage(sandbox).routes(),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            await self._api(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+        self.sandbox.start()
+        try:
+            yield
+        finally:
+            await self.sandbox.aclose()
+
+
+def create_app(config: Config, *, http: httpx2.AsyncClient | None = None) -> App:
+    """One offline Stripe.
+
+    Args:
+        config: how it is set up.
+        http: the client that delivers webhooks; its own when it is not given.
+    """
+    return App(Sandbox(config, http=http))
+
+
+async def _front(_: Request) -> Response:
+    return notice("Offline Stripe", "The API is under /v1/, its switches under /_sandbox/.")

@@ -1,0 +1,140 @@
+"""One call of the API, without HTTP: its behaviour, its parameters, its transaction, its key."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from stripe_sandbox.contract.requests import validate
+from stripe_sandbox.contract.responses import Body, resource_class
+from stripe_sandbox.contract.routes import Route, match
+from stripe_sandbox.errors import StripeError, not_simulated, unrecognized_url
+from stripe_sandbox.expansion import expand
+from stripe_sandbox.idempotency import fingerprint
+from stripe_sandbox.listing import list_all
+from stripe_sandbox.registry import Catalogue, Resource
+from stripe_sandbox.sandbox import Sandbox
+from stripe_sandbox.search import search
+from stripe_sandbox.work import Origin, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a client asks for; `params` are text, as the form had them."""
+
+    verb: str
+    path: str
+    params: dict[str, Any]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    content: bytes
+    first_request: str | None = None
+    replayed: bool = False
+
+    @classmethod
+    def of(cls, status: int, body: Body) -> "Answer":
+        return cls(status, orjson.dumps(body))
+
+    @classmethod
+    def of_error(cls, error: StripeError) -> "Answer":
+        return cls.of(error.status, {"error": error.error})
+
+
+def perform(sandbox: Sandbox, call: Call, *, instead: StripeError | None = None) -> Answer:
+    """Do what the call asks for, once for each idempotency key, in one transaction.
+
+    With `instead`, the work is done but this error is the answer.
+
+    Raises:
+        StripeError: nothing was begun, and nothing is kept under the key.
+    """
+    key = call.origin.idempotency_key
+    print_ = fingerprint(call.verb, call.path, call.params) if key else ""
+    with sandbox.work(call.origin) as work:
+        kept = sandbox.keys.kept(work.state, key, print_) if key else None
+        if kept:
+            return Answer(kept["status"], kept["body"].encode(), kept["request"], replayed=True)
+        answer = _attempt(work, call)
+        if instead:
+            answer = Answer.of_error(instead)
+        if key:
+            sandbox.keys.keep(
+                work.state,
+                key,
+                fingerprint=print_,
+                status=answer.status,
+                body=answer.content.decode(),
+                request=call.origin.request_id,
+            )
+    return answer
+
+
+def _attempt(work: Work, call: Call) -> Answer:
+    try:
+        with work.state.savepoint():
+            return Answer.of(200, _run(work, call))
+    except StripeError as error:
+        if not error.executed:
+            raise
+        return Answer.of_error(error)
+
+
+def _run(work: Work, call: Call) -> Body:
+    route, ids = _find_route(work.catalogue, call)
+    params = validate(route, call.params)
+    paths = params.pop("expand", [])
+    behaviour = work.catalogue.behaviours.get((route.verb, route.path))
+    if behaviour is None:
+        answer = _generic(work, route, params, ids, call.path)
+    else:
+        if behaviour.takes is not None:
+            require_simulated(params, behaviour.takes, where=str(route))
+        answer = behaviour(work, params, ids)
+    return expand(work, answer, paths)
+
+
+def require_simulated(params: Body, names: frozenset[str], *, where: str) -> None:
+    """Refuse a parameter of the contract that would be passed over in silence."""
+    for name in params:
+        if name not in names:
+            raise not_simulated(f"the parameter {name} of {where}")
+
+
+def _find_route(catalogue: Catalogue, call: Call) -> tuple[Route, dict[str, str]]:
+    found = match(call.verb, call.path) or catalogue.match_beside_contract(call.verb, call.path)
+    if found is None:
+        raise unrecognized_url(call.verb, call.path)
+    return found
+
+
+def _generic(work: Work, route: Route, params: Body, ids: dict[str, str], url: str) -> Body:
+    resource = _resource(work.catalogue, route)
+    if resource and route.verb == "get":
+        if route.shape == "list" and not ids:
+            return list_all(work, resource, params, url=url)
+        if route.shape == "search":
+            return search(work, resource, params, url=url)
+        if route.shape == "one" and len(ids) == 1 and route.path.endswith("}"):
+            return _retrieve(work, resource, *ids.values())
+    raise not_simulated(str(route))
+
+
+def _retrieve(work: Work, resource: Resource, id: str) -> Body:
+    if resource.refresh:
+        resource.refresh(work)
+    found = work.get(resource.object, id)
+    return found if found is not None else work.find(resource.object, id)
+
+
+def _resource(catalogue: Catalogue, route: Route) -> Resource | None:
+    found = (
+        resource
+        for resource in catalogue.resources.values()
+        if resource_class(resource.object).__name__ == route.answers
+        and resource_class(resource.object).__module__ == route.answers_module
+    )
+    return next(found, None)

@@ -1,0 +1,168 @@
+"""The command `stripe-sandbox`."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from stripe_sandbox.app import create_app
+from stripe_sandbox.config import Config
+from stripe_sandbox.http import ConnectionCut
+from stripe_sandbox.state import StateLocked, StateUnreadable
+
+_HELP = """\
+An offline Stripe: the API, the hosted Checkout page, signed webhooks. No account, no network, no
+real money.
+
+Point any official SDK at it; every sk_test_… key is accepted:
+
+\b
+    stripe.StripeClient(
+        "sk_test_1", base_addresses={"api": "http://127.0.0.1:12111"}
+    )
+
+Send its webhooks to your service:
+
+\b
+    stripe-sandbox --webhook-url http://127.0.0.1:8000/webhook \\
+                   --webhook-secret whsec_test
+
+Pay on the page:
+
+\b
+    4242 4242 4242 4242   succeeds
+    4000 0000 0000 0002   is declined
+    4000 0027 6000 3184   asks for authentication
+
+What Stripe settles later (debits, pending refunds, fees) settles after --settle-after seconds, or
+at once with: curl -X POST http://127.0.0.1:12111/_sandbox/settle
+
+A route that is not simulated answers 501 and names itself.
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command(help=_HELP)
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to bind; 0 takes a free one.")] = 12111,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that keeps everything across restarts, kill -9 included.",
+            metavar="FILE",
+            show_default="in memory",
+        ),
+    ] = None,
+    webhook_url: Annotated[
+        str | None, typer.Option(help="Endpoint that receives every event, from the start on.")
+    ] = None,
+    webhook_secret: Annotated[
+        str | None,
+        typer.Option(help="Its signing secret.", show_default="made up once and printed"),
+    ] = None,
+    settle_after: Annotated[
+        float, typer.Option(help="Seconds until debits, pending refunds and fees settle.")
+    ] = 3.0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Empty the state file first.")] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)-7s %(name)s  %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    config = Config(
+        base_url=f"http://{host}:{port}",
+        state=state,
+        fresh=fresh,
+        webhook_url=webhook_url,
+        webhook_secret=webhook_secret,
+        settle_after=settle_after,
+    )
+    asyncio.run(_serve(config, listener, log_level))
+
+
+def main() -> None:
+    app()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        _stop(f"stripe-sandbox: cannot listen on {host}:{port}: {error.strerror}; try --port 0")
+    return listener
+
+
+async def _serve(config: Config, listener: socket.socket, log_level: str) -> None:
+    application = create_app(config)
+    try:
+        application.sandbox.start()
+    except (StateLocked, StateUnreadable) as error:
+        _stop(f"stripe-sandbox: {error}")
+    _greet(config, application.sandbox.webhook_secret)
+    server = _Server(
+        uvicorn.Config(
+            _hang_up(application),
+            log_config=None,
+            log_level="warning",
+            access_log=log_level == "debug",
+            timeout_graceful_shutdown=3,
+        )
+    )
+    await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Being told to stop is no failure: uvicorn's own would die of the signal in the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _greet(config: Config, secret: str | None) -> None:
+    kept = f"state in {config.state}" if config.state else "state in memory"
+    typer.echo(f"Offline Stripe on {config.base_url} ({kept}). No real money.")
+    if secret:
+        typer.echo(f"Events go to {config.webhook_url}, signed with {secret}")
+    sys.stdout.flush()
+
+
+def _hang_up(application: ASGIApp) -> ASGIApp:
+    """A cut connection is meant; the server need not log it as a crash."""
+
+    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await application(scope, receive, send)
+        except ConnectionCut:
+            return
+
+    return quiet
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)

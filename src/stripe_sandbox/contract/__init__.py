@@ -1,0 +1,1 @@
+"""What Stripe's API accepts and answers, read from the installed SDK."""

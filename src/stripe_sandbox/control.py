@@ -1,0 +1,60 @@
+"""The switches of the sandbox itself, under `/_sandbox`."""
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from stripe_sandbox.faults import Fault
+from stripe_sandbox.sandbox import Sandbox
+from stripe_sandbox.work import DELIVERY, JOB
+
+
+class Control:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/_sandbox/health", self.health, methods=["GET"]),
+            Route("/_sandbox/settle", self.settle, methods=["POST"]),
+            Route("/_sandbox/faults", self.add_fault, methods=["POST"]),
+            Route("/_sandbox/faults", self.clear_faults, methods=["DELETE"]),
+            Route("/_sandbox/webhooks/pause", self.pause, methods=["POST"]),
+            Route("/_sandbox/webhooks/resume", self.resume, methods=["POST"]),
+        ]
+
+    async def health(self, _: Request) -> Response:
+        state = self._sandbox.state
+        return JSONResponse(
+            {
+                "status": "ok",
+                "waiting_deliveries": len(state.rows(DELIVERY)),
+                "waiting_jobs": len(state.rows(JOB)),
+                "webhooks_paused": self._sandbox.courier.paused,
+            }
+        )
+
+    async def settle(self, _: Request) -> Response:
+        return JSONResponse({"settled": self._sandbox.settle()})
+
+    async def add_fault(self, request: Request) -> Response:
+        try:
+            fault = Fault.model_validate_json(await request.body())
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_context=False)
+            return JSONResponse({"errors": problems}, 400)
+        self._sandbox.faults.add(fault)
+        return JSONResponse(fault.model_dump(), 201)
+
+    async def clear_faults(self, _: Request) -> Response:
+        self._sandbox.faults.clear()
+        return Response(status_code=204)
+
+    async def pause(self, _: Request) -> Response:
+        self._sandbox.courier.pause()
+        return JSONResponse({"webhooks_paused": True})
+
+    async def resume(self, _: Request) -> Response:
+        self._sandbox.courier.resume()
+        return JSONResponse({"webhooks_paused": False})

@@ -1,0 +1,149 @@
+"""The API over HTTP: authentication, idempotency keys, faults, and the headers of an answer."""
+
+import asyncio
+import base64
+import binascii
+import logging
+import secrets
+from contextlib import nullcontext
+from http import HTTPStatus
+
+import httpx2
+import stripe
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from stripe_sandbox.calls import Answer, Call, perform
+from stripe_sandbox.contract.forms import MalformedForm, parse_form
+from stripe_sandbox.errors import NO_KEY, StripeError, invalid, unauthorized
+from stripe_sandbox.faults import Fault
+from stripe_sandbox.sandbox import Sandbox
+from stripe_sandbox.work import Origin
+
+log = logging.getLogger("stripe_sandbox.api")
+
+
+_ONE_MORE_BYTE = [(b"content-length", b"1")]
+
+
+class ConnectionCut(httpx2.RemoteProtocolError):
+    """The sandbox hangs up. In process the client sees this very exception; over a socket, a
+    connection that ends within the answer.
+    """
+
+
+class Api:
+    """The ASGI application behind `/v1/`."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        request_id = f"req_{secrets.token_hex(7)}"
+        try:
+            answer = await self._answer(request, request_id)
+        except StripeError as error:
+            answer = Answer.of_error(error)
+        except ConnectionCut:
+            await send({"type": "http.response.start", "status": 200, "headers": _ONE_MORE_BYTE})
+            raise
+        except Exception:
+            log.exception("%s %s failed", request.method, request.url.path)
+            answer = Answer.of_error(StripeError(500, "api_error", "An unknown error occurred."))
+        log.info("%s %s %s %s", request.method, request.url.path, answer.status, request_id)
+        headers = _headers(request, answer, request_id)
+        response = Response(answer.content, answer.status, headers, "application/json")
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, request_id: str) -> Answer:
+        authenticate(request.headers.get("authorization"))
+        verb, path = request.method.lower(), request.url.path
+        key = request.headers.get("idempotency-key") if verb == "post" else None
+        params = await _params(request)
+        call = Call(verb, path, params, Origin(request_id, key))
+        plan = self._sandbox.faults.spend(request.method, path)
+        with self._sandbox.keys.held(key) if key else nullcontext():
+            if plan.before:
+                await _suffer(plan.before)
+            if not plan.after:
+                return perform(self._sandbox, call)
+            answer = perform(self._sandbox, call, instead=_error(plan.after))
+            await _suffer(plan.after)
+            return answer
+
+
+def authenticate(header: str | None) -> None:
+    """Accept any test key, as Bearer token or as the user name of basic authentication.
+
+    Raises:
+        StripeError: there is no key, it is no secret key, or it is a live one.
+    """
+    key = _key(header)
+    if not key:
+        raise unauthorized(NO_KEY)
+    if key.startswith(("sk_live_", "rk_live_", "pk_live_")):
+        raise unauthorized("This is an offline sandbox: it refuses live keys. Keep yours secret.")
+    if key.startswith("pk_"):
+        raise unauthorized(
+            "This API call cannot be made with a publishable API key. Please use a secret API"
+            " key. You can find a list of your API keys at"
+            " https://dashboard.stripe.com/account/apikeys."
+        )
+    if not key.startswith(("sk_test_", "rk_test_")):
+        raise unauthorized(f"Invalid API Key provided: {key[:4]}{'*' * len(key[4:])}")
+
+
+def _key(header: str | None) -> str:
+    scheme, _, credentials = (header or "").partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(credentials).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+async def _params(request: Request) -> dict[str, object]:
+    kind = request.headers.get("content-type", "")
+    if request.method == "POST" and kind.startswith(("multipart/", "application/json")):
+        raise invalid(f"The v1 API reads form-encoded parameters, not {kind.partition(';')[0]}.")
+    text = (await request.body()).decode() if request.method == "POST" else ""
+    try:
+        return parse_form("&".join(part for part in (request.url.query, text) if part))
+    except MalformedForm as error:
+        raise invalid(f"Invalid {error}", param=str(error)) from None
+
+
+async def _suffer(fault: Fault) -> None:
+    await asyncio.sleep(fault.delay_seconds)
+    if fault.cut:
+        raise ConnectionCut("the sandbox cut the connection, as it was told to")
+    error = _error(fault)
+    if error and fault.when == "before":
+        raise error
+
+
+def _error(fault: Fault) -> StripeError | None:
+    if fault.status is None:
+        return None
+    kind = (
+        "api_error" if fault.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+    )
+    code = "rate_limit" if fault.status == HTTPStatus.TOO_MANY_REQUESTS else None
+    text = f"A fault of the sandbox: {fault.status} {fault.when} the work."
+    return StripeError(fault.status, kind, text, code=code)
+
+
+def _headers(request: Request, answer: Answer, request_id: str) -> dict[str, str]:
+    headers = {"Request-Id": request_id, "Stripe-Version": stripe.api_version}
+    key = request.headers.get("idempotency-key")
+    if key and request.method == "POST":
+        headers["Idempotency-Key"] = key
+        headers["Original-Request"] = answer.first_request or request_id
+    if answer.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return headers

@@ -1,0 +1,89 @@
+"""Lists: newest first, cursors, `created` ranges and the filters each list route has."""
+
+from collections.abc import Iterable, Iterator
+from operator import ge, gt, le, lt
+from typing import Any
+
+from stripe_sandbox.contract.responses import Body, fields, resource_class
+from stripe_sandbox.errors import invalid, no_such, not_simulated
+from stripe_sandbox.registry import Filter, Resource
+from stripe_sandbox.work import Work
+
+_PAGING = frozenset({"limit", "starting_after", "ending_before", "expand"})
+_COMPARE = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
+_MOST, _DEFAULT = 100, 10
+
+
+def list_all(work: Work, resource: Resource, params: Body, *, url: str) -> Body:
+    """The generic list of one kind of object."""
+    if resource.refresh:
+        resource.refresh(work)
+    chosen = matching(work.every(resource.object), resource, params, url=url)
+    return page(chosen, resource.label, params, url=url)
+
+
+def matching(
+    bodies: Iterable[Body], resource: Resource, params: Body, *, url: str
+) -> Iterator[Body]:
+    tests = [
+        (_filter(resource, name, url=url), wanted)
+        for name, wanted in params.items()
+        if name not in _PAGING
+    ]
+    return (body for body in bodies if all(test(body, wanted) for test, wanted in tests))
+
+
+def page(bodies: Iterable[Body], label: str, params: Body, *, url: str) -> Body:
+    """One page of what is given newest first."""
+    limit = page_size(params)
+    items = list(bodies)
+    if "ending_before" in params:
+        end = _position(items, label, params, "ending_before")
+        start = max(0, end - limit)
+        more = start > 0
+    else:
+        start = _position(items, label, params, "starting_after") + 1
+        end = start + limit
+        more = end < len(items)
+    return {"object": "list", "data": items[start:end], "has_more": more, "url": url}
+
+
+def page_size(params: Body) -> int:
+    limit: int = params.get("limit", _DEFAULT)
+    if limit < 1:
+        text = "This value must be greater than or equal to 1."
+        raise invalid(text, code="parameter_invalid_integer", param="limit")
+    if limit > _MOST:
+        text = f"This value must be less than or equal to {_MOST} (you passed {limit})."
+        raise invalid(text, code="parameter_invalid_integer", param="limit")
+    return limit
+
+
+def _position(items: list[Body], label: str, params: Body, cursor: str) -> int:
+    id = params.get(cursor)
+    if id is None:
+        return -1
+    found = next((i for i, body in enumerate(items) if body["id"] == id), None)
+    if found is None:
+        raise no_such(label, id, param=cursor, status=400)
+    return found
+
+
+def _filter(resource: Resource, name: str, *, url: str) -> Filter:
+    if name in resource.filters:
+        return resource.filters[name]
+    if name == "created":
+        return _created
+    if name not in fields(resource_class(resource.object)):
+        raise not_simulated(f"the parameter {name} of GET {url}")
+    return lambda body, wanted: _id(body.get(name)) == wanted
+
+
+def _id(value: Any) -> Any:
+    return value.get("id", value) if isinstance(value, dict) else value
+
+
+def _created(body: Body, wanted: Any) -> bool:
+    if not isinstance(wanted, dict):
+        return bool(body["created"] == wanted)
+    return all(_COMPARE[name](body["created"], bound) for name, bound in wanted.items())

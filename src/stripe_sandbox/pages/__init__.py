@@ -1,0 +1,1 @@
+"""The pages a customer sees in a browser."""

@@ -1,0 +1,93 @@
+"""The 3DS step of a payment intent that was confirmed over the API, and the receipt of a charge."""
+
+import secrets
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stripe_sandbox import paying
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.errors import CardDeclined
+from stripe_sandbox.money import display
+from stripe_sandbox.pages.rendering import fill, form_values, notice, page, see_other
+from stripe_sandbox.sandbox import Sandbox
+from stripe_sandbox.work import NOTE
+
+
+class ChallengePage:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/3ds/{intent}", self.show, methods=["GET"]),
+            Route("/3ds/{intent}", self.answer, methods=["POST"]),
+            Route("/receipts/{charge}", self.receipt, methods=["GET"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        secret = request.query_params.get("client_secret", "")
+        intent = self._intent(request, secret)
+        if intent is None:
+            return _unknown()
+        if intent["status"] != "requires_action":
+            return self._done(intent)
+        body = fill(
+            "challenge",
+            amount=display(intent["amount"], intent["currency"]),
+            action=f"/3ds/{intent['id']}",
+            secret=fill("secret", secret=secret),
+        )
+        return page(body, title="Authentication")
+
+    async def answer(self, request: Request) -> Response:
+        values = await form_values(request)
+        intent = self._intent(request, values.get("client_secret", ""))
+        if intent is None:
+            return _unknown()
+        if intent["status"] == "requires_action":
+            self._authenticate(intent, succeeded=values.get("outcome") == "complete")
+        return self._done(intent)
+
+    async def receipt(self, request: Request) -> Response:
+        charge = self._sandbox.state.get("charge", request.path_params["charge"])
+        if charge is None:
+            return _unknown()
+        paid = display(charge["amount_captured"], charge["currency"])
+        back = display(charge["amount_refunded"], charge["currency"])
+        refunded = f", of which {back} went back" if charge["amount_refunded"] else ""
+        text = f"{charge['description'] or charge['id']}: {paid} paid{refunded}."
+        return notice("Receipt", text)
+
+    def _intent(self, request: Request, secret: str) -> Body | None:
+        """The intent, for whoever knows its client secret."""
+        intent = self._sandbox.state.get("payment_intent", request.path_params["intent"])
+        known = intent["client_secret"] if intent else ""
+        return intent if secrets.compare_digest(known.encode(), secret.encode()) else None
+
+    def _authenticate(self, intent: Body, *, succeeded: bool) -> None:
+        try:
+            with self._sandbox.work() as work:
+                paying.authenticate(work, intent, succeeded=succeeded)
+        except CardDeclined:
+            return  # the intent itself says so, here and at its return_url
+
+    def _done(self, intent: Body) -> Response:
+        note = self._sandbox.state.get(NOTE, intent["id"]) or {}
+        if "return_url" not in note:
+            return notice("Authentication", f"The payment is now {intent['status']}.")
+        outcome = {
+            "payment_intent": intent["id"],
+            "payment_intent_client_secret": intent["client_secret"],
+            "redirect_status": "failed"
+            if intent["status"] == "requires_payment_method"
+            else "succeeded",
+        }
+        glue = "&" if "?" in note["return_url"] else "?"
+        return see_other(f"{note['return_url']}{glue}{urlencode(outcome)}")
+
+
+def _unknown() -> Response:
+    return notice("No such payment", "The address is wrong, or incomplete.", status=404)

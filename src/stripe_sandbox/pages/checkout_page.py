@@ -1,0 +1,194 @@
+"""The hosted Checkout page: the order, the form, the 3DS step, the way back to the shop."""
+
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stripe_sandbox import checkout
+from stripe_sandbox.cards import recognise
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.errors import CardDeclined, StripeError
+from stripe_sandbox.money import display
+from stripe_sandbox.pages.rendering import Html, fill, form_values, notice, page, see_other
+from stripe_sandbox.sandbox import Sandbox
+from stripe_sandbox.work import NOTE
+
+_EMAIL = "buyer@example.com"
+_DEFAULTS = {
+    "number": "4242 4242 4242 4242",
+    "expiry": "12 / 34",
+    "cvc": "123",
+    "name": "Jenny Rosen",
+}
+_TEST_NUMBERS = (
+    ("4242 4242 4242 4242", "succeeds"),
+    ("4000 0000 0000 0002", "is declined"),
+    ("4000 0000 0000 9995", "has insufficient funds"),
+    ("4000 0027 6000 3184", "asks for authentication"),
+    ("4000 0000 0000 7726", "refunds are pending first"),
+    ("4000 0000 0000 5126", "refunds fail later"),
+    ("000123456789", "a bank debit: succeeds later"),
+    ("000222222227", "a bank debit: fails later"),
+    ("AT61 1904 3002 3457 3201", "a bank debit: succeeds later"),
+    ("IT60 X054 2811 1010 0000 0123 456", "a bank debit: fails later"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What the customer has typed, and what is wrong with it."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+    def value(self, name: str, default: str = "") -> str:
+        return self.values.get(name, default)
+
+
+class CheckoutPage:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/c/pay/{session}", self.show, methods=["GET"]),
+            Route("/c/pay/{session}", self.pay, methods=["POST"]),
+            Route("/c/pay/{session}/authenticate", self.challenge, methods=["GET"]),
+            Route("/c/pay/{session}/authenticate", self.authenticate, methods=["POST"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        session = self._session(request)
+        if session is None:
+            return _unknown()
+        if session["status"] != "open":
+            return _closed(session)
+        return self._form(session, _Entry())
+
+    async def pay(self, request: Request) -> Response:
+        values = await form_values(request)
+        session = self._session(request)
+        if session is None:
+            return _unknown()
+        try:
+            with self._sandbox.work() as work:
+                email, name = values.get("email", ""), values.get("name", "")
+                number = values.get("number", "")
+                checkout.pay(work, session, number, email=email, name=name)
+                waiting = checkout.awaits_authentication(work, session)
+        except CardDeclined as declined:
+            return self._form(session, _Entry(values, str(declined)))
+        except StripeError as error:
+            if session["status"] == "open":
+                return self._form(session, _Entry(values, str(error)))
+            return see_other(f"/c/pay/{session['id']}")
+        if waiting:
+            return see_other(f"/c/pay/{session['id']}/authenticate")
+        return await self._to_shop(session)
+
+    async def challenge(self, request: Request) -> Response:
+        session = self._session(request)
+        if session is None:
+            return _unknown()
+        with self._sandbox.work() as work:
+            if not checkout.awaits_authentication(work, session):
+                return see_other(f"/c/pay/{session['id']}")
+        body = fill(
+            "challenge",
+            amount=display(session["amount_total"], session["currency"]),
+            action=f"/c/pay/{session['id']}/authenticate",
+            secret=Html(),
+        )
+        return page(body, title="Authentication")
+
+    async def authenticate(self, request: Request) -> Response:
+        values = await form_values(request)
+        session = self._session(request)
+        if session is None:
+            return _unknown()
+        try:
+            with self._sandbox.work() as work:
+                succeeded = values.get("outcome") == "complete"
+                checkout.authenticate(work, session, succeeded=succeeded)
+        except CardDeclined as declined:
+            return self._form(session, _Entry(problem=str(declined)))
+        except StripeError:
+            return see_other(f"/c/pay/{session['id']}")
+        return await self._to_shop(session)
+
+    def _session(self, request: Request) -> Body | None:
+        return self._sandbox.state.get("checkout.session", request.path_params["session"])
+
+    def _notes(self, session: Body) -> Body:
+        return self._sandbox.state.get(NOTE, session["id"]) or {}
+
+    async def _to_shop(self, session: Body) -> Response:
+        """As Stripe does, give the shop a moment to hear of the payment first."""
+        event = self._notes(session)["completed"]
+        await self._sandbox.courier.answered(event, within=self._sandbox.config.redirect_wait)
+        return see_other(checkout.success_url(session))
+
+    def _form(self, session: Body, entry: _Entry) -> Response:
+        total = display(session["amount_total"], session["currency"])
+        free = session["amount_total"] == 0
+        known = (session["customer_details"] or {}).get("email")
+        locked = bool(session["customer_email"] or session["customer"])
+        cancel = session["cancel_url"]
+        body = fill(
+            "checkout",
+            cancel=fill("cancel", url=cancel) if cancel else Html(),
+            total=total,
+            lines=Html("".join(_line(line) for line in self._notes(session)["lines"])),
+            alert=fill("alert", message=entry.problem) if entry.problem else Html(),
+            action=f"/c/pay/{session['id']}",
+            email=entry.value("email", known or _EMAIL),
+            email_state=Html("readonly") if locked and known else Html(),
+            fields=Html() if free else _card_fields(entry),
+            button="Complete order" if free else f"Pay {total}",
+            cards=Html() if free else _test_numbers(session),
+        )
+        return page(body, title=f"Pay {total}")
+
+
+def _card_fields(entry: _Entry) -> Html:
+    wrong = Html('aria-invalid="true" aria-describedby="problem"') if entry.problem else Html()
+    kept = {name: entry.value(name, default) for name, default in _DEFAULTS.items()}
+    if entry.problem:
+        kept["cvc"] = ""
+    return fill("card_fields", number_state=wrong, **kept)
+
+
+def _line(line: Body) -> Html:
+    return fill(
+        "line",
+        description=line["description"] or "",
+        quantity=str(line["quantity"]),
+        each=display(line["price"]["unit_amount"], line["currency"]),
+        amount=display(line["amount_total"], line["currency"]),
+    )
+
+
+def _test_numbers(session: Body) -> Html:
+    rows = (
+        fill("test_card", number=number, effect=effect)
+        for number, effect in _TEST_NUMBERS
+        if (found := recognise(number)) and found.type in session["payment_method_types"]
+    )
+    return fill("test_cards", rows=Html("".join(rows)))
+
+
+def _closed(session: Body) -> Response:
+    if session["status"] == "expired":
+        text = "Nothing was charged. Go back to the shop to start again."
+        return notice(
+            "This checkout has expired", text, link=("Back to the shop", session["cancel_url"])
+        )
+    text = "Thank you. There is nothing more to do here."
+    return notice("This order is complete", text, link=("Continue", checkout.success_url(session)))
+
+
+def _unknown() -> Response:
+    text = "The address is wrong, or the sandbox was emptied."
+    return notice("No such checkout", text, status=404)

@@ -1,0 +1,280 @@
+"""Taking money with a payment intent: attempts, authentication, late debits, capture."""
+
+import logging
+import secrets
+from typing import Any
+
+from stripe_sandbox.cards import (
+    AUTHENTICATION_FAILED,
+    AUTHENTICATION_REQUIRED,
+    Decline,
+    Instrument,
+)
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.errors import CardDeclined, StripeError, invalid, refused
+from stripe_sandbox.resources.charges import book, record_charge
+from stripe_sandbox.resources.payment_methods import attach, instrument_of
+from stripe_sandbox.work import Work
+
+log = logging.getLogger("stripe_sandbox.cards")
+
+OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+CANCELABLE = (*OPEN, "requires_capture")
+
+
+def new_intent(work: Work, **fields: Any) -> Body:
+    id = work.new_id("payment_intent")
+    types = ["card", "us_bank_account", "sepa_debit"]
+    intent = work.create(
+        "payment_intent",
+        id=id,
+        **{
+            "amount_details": {"tip": {}},
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "always"},
+            "capture_method": "automatic_async",
+            "client_secret": f"{id}_secret_{secrets.token_hex(12)}",
+            "confirmation_method": "automatic",
+            "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+            "payment_method_types": permitted_types(types, fields),
+            "status": "requires_payment_method",
+            **fields,
+        },
+    )
+    work.emit("payment_intent.created", intent)
+    return intent
+
+
+def permitted_types(types: list[str], params: Body) -> list[str]:
+    """Those of the types that the `allowed_` and `excluded_` parameters leave."""
+    allowed = params.get("allowed_payment_method_types") or types
+    excluded = params.get("excluded_payment_method_types") or []
+    return [type for type in types if type in allowed and type not in excluded]
+
+
+def attempt(
+    work: Work,
+    intent: Body,
+    method: Body,
+    *,
+    off_session: bool = False,
+    return_url: str | None = None,
+) -> None:
+    """Confirm an intent: afterwards it is succeeded, processing, waiting for capture or for the
+    customer.
+
+    Raises:
+        CardDeclined: it is not; the failed charge stays, and the intent wants another method.
+    """
+    _require_usable(intent, method)
+    instrument = instrument_of(work, method)
+    work.change(intent, payment_method=method["id"], last_payment_error=None, next_action=None)
+    if not _needs_authentication(work, method, instrument, off_session=off_session):
+        _take(work, intent, method, instrument)
+    elif off_session:
+        _fail(work, intent, method, AUTHENTICATION_REQUIRED)
+    else:
+        action = _next_action(work, intent, return_url)
+        work.change(intent, status="requires_action", next_action=action)
+        work.emit("payment_intent.requires_action", intent)
+
+
+def authenticate(work: Work, intent: Body, *, succeeded: bool) -> None:
+    """The customer has answered the bank's challenge.
+
+    Raises:
+        CardDeclined: the customer failed, or the card is declined all the same.
+    """
+    if intent["status"] != "requires_action":
+        raise unexpected_state(intent, "authenticated")
+    method = work.find("payment_method", intent["payment_method"])
+    work.change(intent, next_action=None)
+    if succeeded:
+        _take(work, intent, method, instrument_of(work, method))
+    else:
+        _give_back(work, intent, method, AUTHENTICATION_FAILED)
+
+
+def capture(work: Work, intent: Body, amount: int) -> None:
+    """Collect what was authorised, or a part of it; the rest is released."""
+    charge = work.find("charge", intent["latest_charge"])
+    work.change(charge, captured=True, amount_captured=amount)
+    book(work, charge)
+    work.change(intent, status="succeeded", amount_received=amount, amount_capturable=0)
+    work.emit("charge.captured", charge)
+    work.emit("payment_intent.succeeded", intent)
+
+
+def cancel(work: Work, intent: Body, *, reason: str | None) -> None:
+    if intent["status"] == "requires_capture":
+        charge = work.find("charge", intent["latest_charge"])
+        work.change(charge, refunded=True, amount_refunded=charge["amount"])
+        work.emit("charge.refunded", charge)
+    work.change(
+        intent,
+        status="canceled",
+        amount_capturable=0,
+        canceled_at=work.now,
+        cancellation_reason=reason,
+        next_action=None,
+    )
+    work.emit("payment_intent.canceled", intent)
+
+
+def settle_debit(work: Work, intent: Body) -> None:
+    """A debit has come through, or has come back."""
+    method = work.find("payment_method", intent["payment_method"])
+    charge = work.find("charge", intent["latest_charge"])
+    decline = instrument_of(work, method).decline
+    if decline is None:
+        work.change(charge, status="succeeded", paid=True, amount_captured=charge["amount"])
+        book(work, charge)
+        work.change(intent, status="succeeded", amount_received=intent["amount"])
+        work.emit("charge.succeeded", charge)
+        work.emit("payment_intent.succeeded", intent)
+        return
+    work.change(
+        charge,
+        status="failed",
+        captured=False,
+        failure_code=decline.code,
+        failure_message=decline.message,
+    )
+    work.emit("charge.failed", charge)
+    _reopen(work, intent, _error(decline, charge=charge["id"], payment_method=method))
+
+
+def unexpected_state(intent: Body, done: str, allowed: tuple[str, ...] = ()) -> StripeError:
+    only = (
+        " Only a PaymentIntent with one of the following statuses may be"
+        f" {done}: {', '.join(allowed)}."
+    )
+    return refused(
+        f"This PaymentIntent could not be {done} because it has a status of {intent['status']}."
+        + (only if allowed else ""),
+        code="payment_intent_unexpected_state",
+        payment_intent=dict(intent),
+    )
+
+
+def _require_usable(intent: Body, method: Body) -> None:
+    if method["customer"] and method["customer"] != intent["customer"]:
+        raise invalid(
+            f"The customer does not have a payment method with the ID {method['id']}. The payment"
+            " method must be attached to the customer.",
+            param="payment_method",
+        )
+    if method["type"] not in intent["payment_method_types"]:
+        raise invalid(
+            f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent."
+            " Please attach a PaymentMethod of one of the following types:"
+            f" {', '.join(intent['payment_method_types'])}.",
+            param="payment_method",
+        )
+
+
+def _take(work: Work, intent: Body, method: Body, instrument: Instrument) -> None:
+    if instrument.delayed:
+        _begin_debit(work, intent, method)
+        return
+    if instrument.decline:
+        _fail(work, intent, method, instrument.decline)
+    charge = record_charge(work, intent, method, status="succeeded")
+    if instrument.later:
+        log.warning("%s: %s would follow; it is not simulated", charge["id"], instrument.later)
+    work.change(intent, latest_charge=charge["id"])
+    if intent["capture_method"] == "manual":
+        work.change(intent, status="requires_capture", amount_capturable=intent["amount"])
+        work.emit("charge.succeeded", charge)
+        work.emit("payment_intent.amount_capturable_updated", intent)
+    else:
+        _collect(work, intent, charge)
+    _keep_for_later(work, intent, method)
+
+
+def _collect(work: Work, intent: Body, charge: Body) -> None:
+    if intent["capture_method"] == "automatic":
+        book(work, charge)
+    else:
+        work.settle_later("charge.book", charge)
+    work.change(intent, status="succeeded", amount_received=intent["amount"])
+    work.emit("charge.succeeded", charge)
+    work.emit("payment_intent.succeeded", intent)
+
+
+def _begin_debit(work: Work, intent: Body, method: Body) -> None:
+    charge = record_charge(work, intent, method, status="pending")
+    work.change(intent, status="processing", latest_charge=charge["id"])
+    work.emit("charge.pending", charge)
+    work.emit("payment_intent.processing", intent)
+    work.settle_later("payment_intent.settle_debit", intent)
+
+
+def _fail(work: Work, intent: Body, method: Body, decline: Decline) -> None:
+    charge = record_charge(work, intent, method, status="failed", decline=decline)
+    work.change(intent, latest_charge=charge["id"])
+    work.emit("charge.failed", charge)
+    _give_back(work, intent, method, decline, charge=charge["id"])
+
+
+def _give_back(work: Work, intent: Body, method: Body, decline: Decline, **more: Any) -> None:
+    error = _error(decline, payment_method=dict(method), **more)
+    _reopen(work, intent, error)
+    details = {name: value for name, value in error.items() if name not in ("type", "message")}
+    raise CardDeclined(decline.message, payment_intent=dict(intent), **details)
+
+
+def _reopen(work: Work, intent: Body, error: Body) -> None:
+    """Another method is wanted; the intent may still succeed."""
+    work.change(
+        intent, status="requires_payment_method", payment_method=None, last_payment_error=error
+    )
+    work.emit("payment_intent.payment_failed", intent)
+
+
+def _error(decline: Decline, **more: Any) -> Body:
+    slug = decline.code.replace("_", "-")
+    details = {
+        "advice_code": decline.advice_code,
+        "code": decline.code,
+        "decline_code": decline.decline_code,
+        "doc_url": f"https://stripe.com/docs/error-codes/{slug}",
+        "message": decline.message,
+        "network_decline_code": decline.network_decline_code,
+        "type": "card_error",
+        **more,
+    }
+    return {name: value for name, value in details.items() if value is not None}
+
+
+def _needs_authentication(
+    work: Work, method: Body, instrument: Instrument, *, off_session: bool
+) -> bool:
+    match instrument.authentication:
+        case "never":
+            return False
+        case "always":
+            return True
+        case "unless_set_up":
+            return not (off_session and work.note(method["id"]).get("set_up"))
+        case "on_session":
+            return not off_session
+
+
+def _next_action(work: Work, intent: Body, return_url: str | None) -> Body:
+    secret = intent["client_secret"]
+    url = f"{work.config.base_url}/3ds/{intent['id']}?client_secret={secret}"
+    if return_url:
+        work.remember(intent["id"], return_url=return_url)
+        to = {"return_url": return_url, "url": url}
+        return {"type": "redirect_to_url", "redirect_to_url": to}
+    sdk = {"type": "three_d_secure_redirect", "stripe_js": url}
+    return {"type": "use_stripe_sdk", "use_stripe_sdk": sdk}
+
+
+def _keep_for_later(work: Work, intent: Body, method: Body) -> None:
+    """`setup_future_usage` attaches the method; off-session use counts as set up."""
+    if not intent["setup_future_usage"] or not intent["customer"]:
+        return
+    if intent["setup_future_usage"] == "off_session":
+        work.remember(method["id"], set_up=True)
+    attach(work, method, work.find("customer", intent["customer"]))

@@ -1,0 +1,152 @@
+"""How a resource declares itself: behaviours by verb and path, jobs, properties on request."""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.contract.routes import PLACEHOLDER, Route, routes
+
+Run = Callable[..., Body]
+Job = Callable[..., None]
+Filter = Callable[[Body, object], bool]
+
+
+class Misdeclared(Exception):
+    """Two behaviours claim one route, or one claims a route that Stripe does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What one route does.
+
+    Attributes:
+        run: called with the unit of work, the parameters (unless it takes none) and the ids of
+            the path by name.
+        takes: the parameters it honours; the others of the contract answer 501. None: all.
+    """
+
+    route: Route
+    run: Run
+    takes: frozenset[str] | None
+
+    def __call__(self, work: Any, params: Body, ids: Mapping[str, str]) -> Body:
+        if self.takes == frozenset():
+            return self.run(work, **ids)
+        return self.run(work, params, **ids)
+
+
+@dataclass(eq=False)
+class Resource:
+    """One kind of object.
+
+    Retrieve, list and search come by themselves where Stripe has them.
+
+    Attributes:
+        label: how Stripe names it in "No such …".
+        param: the parameter it blames when the id in a URL is unknown.
+        filters: list parameters that are no plain comparison with the field of the same name.
+        search: the fields its search knows.
+        refresh: called before objects of this kind are read.
+    """
+
+    object: str
+    id_prefix: str
+    label: str = ""
+    param: str = "id"
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    search: frozenset[str] = frozenset()
+    refresh: Job | None = None
+    behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)
+    jobs: dict[str, Job] = field(default_factory=dict, init=False)
+    inclusions: dict[str, Run] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.label = self.label or self.object
+
+    def on(self, verb: str, path: str, *, takes: str | None = "") -> Callable[[Run], Run]:
+        """Declare a route of the contract; `takes` lists the parameters it honours, None all."""
+        route = routes().get((verb, path))
+        if route is None:
+            raise Misdeclared(f"Stripe has no {verb.upper()} {path}")
+        return self._register(route, takes)
+
+    def beside_contract(self, verb: str, path: str, *, takes: str = "") -> Callable[[Run], Run]:
+        """Declare a route that Stripe answers but does not document."""
+        return self._register(Route(verb, path, "", "", "", "", "one"), takes)
+
+    def job(self, name: str) -> Callable[[Job], Job]:
+        """Declare what happens when a scheduled time has come."""
+
+        def register(run: Job) -> Job:
+            self.jobs[name] = run
+            return run
+
+        return register
+
+    def includes(self, name: str) -> Callable[[Run], Run]:
+        """Declare a property that is shown only when it is expanded."""
+
+        def register(run: Run) -> Run:
+            self.inclusions[name] = run
+            return run
+
+        return register
+
+    def _register(self, route: Route, takes: str | None) -> Callable[[Run], Run]:
+        def register(run: Run) -> Run:
+            key = (route.verb, route.path)
+            if key in self.behaviours:
+                raise Misdeclared(f"{route} is declared twice")
+            honoured = None if takes is None else frozenset(takes.split())
+            self.behaviours[key] = Behaviour(route, run, honoured)
+            return run
+
+        return register
+
+
+class Catalogue:
+    """All resources together."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self.resources: dict[str, Resource] = {}
+        self.behaviours: dict[tuple[str, str], Behaviour] = {}
+        self.jobs: dict[str, Job] = {}
+        for resource in resources:
+            _merge(self.resources, {resource.object: resource})
+            _merge(self.behaviours, resource.behaviours)
+            _merge(self.jobs, resource.jobs)
+        self._beside_contract = [b for b in self.behaviours.values() if not b.route.answers]
+
+    def match_beside_contract(self, verb: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        segments = path.strip("/").split("/")
+        for behaviour in self._beside_contract:
+            pattern = behaviour.route.path.strip("/").split("/")
+            if behaviour.route.verb != verb or len(pattern) != len(segments):
+                continue
+            pairs = list(zip(pattern, segments, strict=True))
+            if all(PLACEHOLDER.fullmatch(p) or p == given for p, given in pairs):
+                return behaviour.route, {p[1:-1]: g for p, g in pairs if p.startswith("{")}
+        return None
+
+
+def _merge(known: dict[Any, Any], more: Mapping[Any, Any]) -> None:
+    twice = known.keys() & more.keys()
+    if twice:
+        raise Misdeclared(f"declared twice: {', '.join(map(str, twice))}")
+    known.update(more)
+
+
+@functools.cache
+def catalogue() -> Catalogue:
+    """Every `Resource` that a module of the package `resources` holds."""
+    package = importlib.import_module("stripe_sandbox.resources")
+    modules = (
+        importlib.import_module(f"{package.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(package.__path__)
+    )
+    found = (value for module in modules for value in vars(module).values())
+    return Catalogue({id(v): v for v in found if isinstance(v, Resource)}.values())

@@ -1,0 +1,29 @@
+"""The one account of the sandbox."""
+
+from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.registry import Resource
+from stripe_sandbox.work import Work
+
+accounts = Resource("account", id_prefix="acct")
+
+ID = "acct_sandbox"
+
+
+@accounts.on("get", "/v1/account")
+def current(_: Work) -> Body:
+    return filled(
+        resource_class("account"),
+        {
+            "id": ID,
+            "business_profile": {"name": "Offline sandbox"},
+            "capabilities": {"card_payments": "active", "transfers": "active"},
+            "charges_enabled": True,
+            "country": "US",
+            "created": 1,
+            "default_currency": "usd",
+            "details_submitted": True,
+            "metadata": {},
+            "payouts_enabled": True,
+            "type": "standard",
+        },
+    )

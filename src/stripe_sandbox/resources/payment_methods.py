@@ -1,0 +1,208 @@
+"""Payment methods: test cards and test bank accounts as objects."""
+
+from time import gmtime
+
+from stripe_sandbox.cards import Decline, Instrument, judge, recognise
+from stripe_sandbox.changes import changes, given
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.errors import CardDeclined, invalid, refused
+from stripe_sandbox.listing import matching, page
+from stripe_sandbox.registry import Resource
+from stripe_sandbox.work import Work
+
+payment_methods = Resource(
+    "payment_method", id_prefix="pm", label="PaymentMethod", param="payment_method"
+)
+
+_EXPIRY_YEARS = 8
+_NOTHING_KNOWN: Body = {"address": {}, "email": None, "name": None, "phone": None, "tax_id": None}
+
+
+def usable_method(
+    work: Work, text: str, *, param: str = "payment_method", billing: Body | None = None
+) -> Body:
+    """The method with this id; a test method, token, card number or IBAN becomes a new one.
+
+    Raises:
+        StripeError: there is no such method.
+        CardDeclined: a card number that no test card has.
+    """
+    if text.replace(" ", "").isdigit() and recognise(text) is None:
+        raise_for(judge(text))
+    instrument = recognise(text)
+    if instrument is None:
+        return work.find("payment_method", text, param=param)
+    return method_for(work, instrument, billing=billing)
+
+
+def method_for(work: Work, instrument: Instrument, *, billing: Body | None = None) -> Body:
+    details: Body = {instrument.type: _details(instrument)}
+    method = work.create(
+        "payment_method",
+        type=instrument.type,
+        allow_redisplay="unspecified",
+        billing_details={**_NOTHING_KNOWN, **(billing or {})},
+        **details,
+    )
+    work.remember(method["id"], number=instrument.number)
+    return method
+
+
+def instrument_of(work: Work, method: Body) -> Instrument:
+    instrument = recognise(work.note(method["id"])["number"])
+    assert instrument is not None
+    return instrument
+
+
+def raise_for(decline: Decline | Instrument) -> None:
+    if isinstance(decline, Decline):
+        raise CardDeclined(
+            decline.message,
+            code=decline.code,
+            decline_code=decline.decline_code,
+            advice_code=decline.advice_code,
+            network_decline_code=decline.network_decline_code,
+            param="number" if decline.code == "incorrect_number" else None,
+        )
+
+
+def attach(work: Work, method: Body, customer: Body) -> None:
+    """Bind a method to a customer; a card that declines is refused here already."""
+    if method["customer"] == customer["id"]:
+        return
+    if method["customer"]:
+        raise refused("The payment method you provided has already been attached to a customer.")
+    instrument = instrument_of(work, method)
+    if instrument.decline and not instrument.attachable:
+        raise_for(instrument.decline)
+    work.change(method, customer=customer["id"])
+    work.emit("payment_method.attached", method)
+
+
+@payment_methods.on(
+    "post",
+    "/v1/payment_methods",
+    takes="type card us_bank_account sepa_debit billing_details metadata allow_redisplay",
+)
+def create(work: Work, params: Body) -> Body:
+    if "type" not in params:
+        raise invalid("Missing required param: type.", code="parameter_missing", param="type")
+    method = method_from_data(work, params)
+    work.change(method, **given(params, "metadata allow_redisplay"))
+    return method
+
+
+def method_from_data(work: Work, data: Body) -> Body:
+    """A method out of `{type, card | us_bank_account | sepa_debit, billing_details}`."""
+    type = data["type"]
+    number = _number(type, data.get(type, {}))
+    instrument = judge(number) if type == "card" else recognise(number)
+    raise_for(instrument) if isinstance(instrument, Decline) else None
+    if not isinstance(instrument, Instrument):
+        raise invalid(f"No test {type} has the number {number}.", param=type)
+    return method_for(work, instrument, billing=data.get("billing_details"))
+
+
+@payment_methods.on(
+    "post",
+    "/v1/payment_methods/{payment_method}",
+    takes="allow_redisplay billing_details card metadata",
+)
+def update(work: Work, params: Body, payment_method: str) -> Body:
+    method = work.find("payment_method", payment_method)
+    new = changes(method, params, "allow_redisplay metadata")
+    for name in ("billing_details", "card"):
+        if name in params:
+            new[name] = {**method[name], **params[name]}
+    work.announce("payment_method.updated", method, **new)
+    return method
+
+
+@payment_methods.on("post", "/v1/payment_methods/{payment_method}/attach", takes="customer")
+def attach_to_customer(work: Work, params: Body, payment_method: str) -> Body:
+    if "customer" not in params:
+        text = "Missing required param: customer."
+        raise invalid(text, code="parameter_missing", param="customer")
+    customer = work.find("customer", params["customer"], param="customer")
+    method = usable_method(work, payment_method)
+    attach(work, method, customer)
+    return method
+
+
+@payment_methods.on("post", "/v1/payment_methods/{payment_method}/detach")
+def detach(work: Work, payment_method: str) -> Body:
+    method = work.find("payment_method", payment_method)
+    if not method["customer"]:
+        raise refused(
+            "The payment method you provided is not attached to a customer so detachment is"
+            " impossible."
+        )
+    previous = work.change(method, customer=None)
+    work.emit("payment_method.detached", method, previous=previous)
+    return method
+
+
+@payment_methods.on("get", "/v1/customers/{customer}/payment_methods", takes=None)
+def of_customer(work: Work, params: Body, customer: str) -> Body:
+    work.find("customer", customer)
+    url = f"/v1/customers/{customer}/payment_methods"
+    wanted = {**params, "customer": customer}
+    mine = matching(work.every("payment_method"), payment_methods, wanted, url=url)
+    return page(mine, payment_methods.label, params, url=url)
+
+
+@payment_methods.on("get", "/v1/customers/{customer}/payment_methods/{payment_method}")
+def one_of_customer(work: Work, customer: str, payment_method: str) -> Body:
+    method = work.find("payment_method", payment_method)
+    if method["customer"] != work.find("customer", customer)["id"]:
+        return work.find("payment_method", f"{payment_method} of {customer}")
+    return method
+
+
+def _number(type: str, details: Body) -> str:
+    names = {"card": ("number", "token"), "sepa_debit": ("iban",)}.get(type, ("account_number",))
+    found = next((details[name] for name in names if name in details), None)
+    if found is None:
+        name = f"{type}[{names[0]}]"
+        raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+    return str(found)
+
+
+def _details(instrument: Instrument) -> Body:
+    fingerprint = f"sandbox{instrument.number[-9:]}"
+    if instrument.type == "us_bank_account":
+        return {
+            "account_holder_type": "individual",
+            "account_type": "checking",
+            "bank_name": "STRIPE TEST BANK",
+            "fingerprint": fingerprint,
+            "last4": instrument.last4,
+            "routing_number": "110000000",
+        }
+    if instrument.type == "sepa_debit":
+        return {
+            "bank_code": instrument.number[4:9],
+            "branch_code": "",
+            "country": instrument.country,
+            "fingerprint": fingerprint,
+            "last4": instrument.last4,
+        }
+    return {
+        **card_details(instrument),
+        "display_brand": instrument.brand,
+        "fingerprint": fingerprint,
+    }
+
+
+def card_details(instrument: Instrument) -> Body:
+    """What a payment method and a charge both show of a card."""
+    return {
+        "brand": instrument.brand,
+        "checks": {"cvc_check": "pass"},
+        "country": instrument.country,
+        "exp_month": 12,
+        "exp_year": gmtime().tm_year + _EXPIRY_YEARS,
+        "funding": instrument.funding,
+        "last4": instrument.last4,
+        "regulated_status": "unregulated",
+    }

@@ -1,0 +1,72 @@
+"""Webhook endpoints; the secret is shown once."""
+
+import secrets
+
+from stripe_sandbox.changes import changes, given
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.errors import invalid
+from stripe_sandbox.registry import Resource
+from stripe_sandbox.work import Work
+
+webhook_endpoints = Resource("webhook_endpoint", id_prefix="we", label="webhook endpoint")
+
+CONFIGURED = "we_configured"
+
+
+@webhook_endpoints.on(
+    "post", "/v1/webhook_endpoints", takes="api_version description enabled_events metadata url"
+)
+def create(work: Work, params: Body) -> Body:
+    _require_url(params["url"])
+    endpoint = work.create(
+        "webhook_endpoint",
+        **given(params, "api_version description enabled_events metadata url"),
+        status="enabled",
+    )
+    secret = f"whsec_{secrets.token_hex(16)}"
+    work.remember(endpoint["id"], secret=secret)
+    return {**endpoint, "secret": secret}
+
+
+@webhook_endpoints.on(
+    "post",
+    "/v1/webhook_endpoints/{webhook_endpoint}",
+    takes="description disabled enabled_events metadata url",
+)
+def update(work: Work, params: Body, webhook_endpoint: str) -> Body:
+    endpoint = work.find("webhook_endpoint", webhook_endpoint)
+    if "url" in params:
+        _require_url(params["url"])
+    new = changes(endpoint, params, "description enabled_events metadata url")
+    if "disabled" in params:
+        new["status"] = "disabled" if params["disabled"] else "enabled"
+    work.change(endpoint, **new)
+    return endpoint
+
+
+@webhook_endpoints.on("delete", "/v1/webhook_endpoints/{webhook_endpoint}")
+def delete(work: Work, webhook_endpoint: str) -> Body:
+    return work.delete(work.find("webhook_endpoint", webhook_endpoint), leave_trace=False)
+
+
+def configure_endpoint(work: Work) -> None:
+    """The endpoint of the command line: one id for ever, disabled when it is no longer named."""
+    endpoint = work.get("webhook_endpoint", CONFIGURED)
+    url = work.config.webhook_url
+    if url is None:
+        if endpoint:
+            work.change(endpoint, status="disabled")
+        return
+    if endpoint is None:
+        endpoint = work.create("webhook_endpoint", id=CONFIGURED, enabled_events=["*"])
+    work.change(endpoint, url=url, status="enabled")
+    kept = work.note(CONFIGURED).get("secret")
+    secret = work.config.webhook_secret or kept or f"whsec_{secrets.token_hex(16)}"
+    work.remember(CONFIGURED, secret=secret)
+
+
+def _require_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise invalid(
+            "Invalid URL: An explicit scheme (such as https) must be provided.", param="url"
+        )

@@ -1,0 +1,108 @@
+"""One offline Stripe: its state, its clockwork and its couriers, within one event loop."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from stripe_sandbox.alarm import Alarm
+from stripe_sandbox.config import Config
+from stripe_sandbox.faults import Faults
+from stripe_sandbox.idempotency import Keys
+from stripe_sandbox.registry import Catalogue, catalogue
+from stripe_sandbox.resources.webhook_endpoints import CONFIGURED, configure_endpoint
+from stripe_sandbox.state import Row, State
+from stripe_sandbox.webhooks import Courier
+from stripe_sandbox.work import JOB, NOTE, Origin, Work
+
+log = logging.getLogger("stripe_sandbox")
+
+BY_ITSELF = Origin()
+
+
+class Sandbox:
+    """Opens with its first use; close it to release the state file."""
+
+    def __init__(self, config: Config, *, http: httpx2.AsyncClient | None = None) -> None:
+        self.config = config
+        self.catalogue: Catalogue = catalogue()
+        self.faults = Faults()
+        self.keys = Keys()
+        self.courier = Courier(state=self._open, config=config, http=http)
+        self._opened: State | None = None
+        self._alarm = Alarm(self._run_due)
+
+    @property
+    def state(self) -> State:
+        return self._open()
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """What the configured endpoint's events are signed with."""
+        if self.config.webhook_url is None:
+            return None
+        note = self.state.get(NOTE, CONFIGURED) or {}
+        return note.get("secret")
+
+    def start(self) -> None:
+        """Take up what was left: due deliveries, jobs, the configured endpoint."""
+        self._open()
+        self._wake()
+
+    @contextmanager
+    def work(self, origin: Origin = BY_ITSELF) -> Iterator[Work]:
+        """One transaction; what it scheduled and announced starts when it is committed."""
+        state = self._open()
+        try:
+            with state.transaction():
+                yield Work(state=state, config=self.config, catalogue=self.catalogue, origin=origin)
+        finally:
+            self._wake()
+
+    def settle(self) -> int:
+        """Settle at once all that settles later, and what follows from it."""
+        settled = 0
+        while waiting := [row for row in self.state.rows(JOB).values() if row["settles"]]:
+            for row in waiting:
+                self._run(row)
+            settled += len(waiting)
+        return settled
+
+    async def aclose(self) -> None:
+        self._alarm.clear()
+        await self.courier.aclose()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _open(self) -> State:
+        if self._opened is None:
+            self._opened = State(self.config.state, fresh=self.config.fresh)
+            with self.work() as work:
+                configure_endpoint(work)
+        return self._opened
+
+    def _wake(self) -> None:
+        self.courier.wake()
+        self._alarm.set(min((row["due"] for row in self.state.rows(JOB).values()), default=None))
+
+    def _run_due(self) -> None:
+        now = time.time()
+        for row in [row for row in self.state.rows(JOB).values() if row["due"] <= now]:
+            self._run(row)
+
+    def _run(self, row: Row) -> None:
+        try:
+            with self.work() as work:
+                self._spend(work, row)
+                self.catalogue.jobs[row["job"]](work, row["subject"])
+        except Exception:
+            log.exception("%s of %s failed and is dropped", row["job"], row["subject"])
+            with self.work() as work:
+                self._spend(work, row)
+
+    @staticmethod
+    def _spend(work: Work, row: Row) -> None:
+        work.state.drop(JOB, f"{row['job']} {row['subject']}")

@@ -1,0 +1,184 @@
+"""A sandbox's rows: JSON in memory, written through to one SQLite file by the transaction."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+Row = dict[str, Any]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS row (
+    position INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    UNIQUE (kind, key)
+)
+"""
+_LAYOUT = 1
+
+
+class StateLocked(Exception):
+    """Another process has the file open."""
+
+
+class StateUnreadable(Exception):
+    """The file is not a sandbox's, or of another layout."""
+
+
+class Lasting(Exception):
+    """Raised within a transaction, it leaves what was changed before it in place."""
+
+
+class State:
+    """Rows by kind and key, in the order of their creation.
+
+    A row is changed by `change` alone, at its top level: nested values are replaced, never
+    mutated, so that a transaction that fails can put the old ones back.
+    """
+
+    def __init__(self, path: Path | None, *, fresh: bool = False) -> None:
+        self._tables: dict[str, dict[str, Row]] = {}
+        self._journal: list[tuple[str, str, Row | None, Row | None]] = []
+        self._file = _open(path, fresh=fresh) if path else None
+        if self._file:
+            for kind, key, value in self._file.execute(
+                "SELECT kind, key, value FROM row ORDER BY position"
+            ):
+                self._table(kind)[key] = orjson.loads(value)
+
+    def get(self, kind: str, key: str) -> Row | None:
+        return self._table(kind).get(key)
+
+    def rows(self, kind: str) -> Mapping[str, Row]:
+        return self._table(kind)
+
+    def kinds(self) -> list[str]:
+        return list(self._tables)
+
+    def put(self, kind: str, key: str, row: Row) -> Row:
+        table = self._table(kind)
+        existing = table.get(key)
+        if existing is not None:
+            self._record(kind, key)
+            existing.clear()
+            existing.update(row)
+            return existing
+        self._record(kind, key)
+        table[key] = row
+        return row
+
+    def change(self, kind: str, key: str, **changes: Any) -> None:
+        row = self._table(kind)[key]
+        self._record(kind, key)
+        row.update(changes)
+
+    def drop(self, kind: str, key: str) -> None:
+        if key in self._table(kind):
+            self._record(kind, key)
+            del self._table(kind)[key]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is changed within is in the file when this returns; after an exception other than
+        `Lasting` none of it ever happened.
+        """
+        try:
+            with self.savepoint():
+                try:
+                    yield
+                except Lasting:
+                    self._write()
+                    raise
+                self._write()
+        finally:
+            self._journal.clear()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """After an exception other than `Lasting` the changes made within are taken back."""
+        mark = len(self._journal)
+        try:
+            yield
+        except Lasting:
+            raise
+        except BaseException:
+            while len(self._journal) > mark:
+                self._restore(*self._journal.pop())
+            raise
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _table(self, kind: str) -> dict[str, Row]:
+        return self._tables.setdefault(kind, {})
+
+    def _record(self, kind: str, key: str) -> None:
+        row = self._table(kind).get(key)
+        self._journal.append((kind, key, row, None if row is None else dict(row)))
+
+    def _restore(self, kind: str, key: str, row: Row | None, before: Row | None) -> None:
+        table = self._table(kind)
+        if row is None or before is None:
+            table.pop(key, None)
+            return
+        row.clear()
+        row.update(before)
+        table[key] = row
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        touched = dict.fromkeys((kind, key) for kind, key, _, _ in self._journal)
+        with self._file:
+            for kind, key in touched:
+                self._write_row(self._file, kind, key)
+
+    def _write_row(self, file: sqlite3.Connection, kind: str, key: str) -> None:
+        row = self._table(kind).get(key)
+        if row is None:
+            file.execute("DELETE FROM row WHERE kind = ? AND key = ?", (kind, key))
+            return
+        file.execute(
+            "INSERT INTO row (kind, key, value) VALUES (?, ?, ?)"
+            " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
+            (kind, key, orjson.dumps(row)),
+        )
+
+
+def _open(path: Path, *, fresh: bool) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = sqlite3.connect(path, timeout=0.2)
+    try:
+        # One process owns the file: memory is the truth while it runs.
+        file.execute("PRAGMA locking_mode = EXCLUSIVE")
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("PRAGMA synchronous = NORMAL")
+        _lay_out(file, path, fresh=fresh)
+    except sqlite3.OperationalError as error:
+        file.close()
+        raise StateLocked(f"{path}: {error}; another sandbox uses this file") from error
+    except sqlite3.DatabaseError as error:
+        file.close()
+        raise StateUnreadable(f"{path} is no sandbox state: {error}") from error
+    except StateUnreadable:
+        file.close()
+        raise
+    return file
+
+
+def _lay_out(file: sqlite3.Connection, path: Path, *, fresh: bool) -> None:
+    with file:
+        file.execute("BEGIN IMMEDIATE")
+        if fresh:
+            file.execute("DROP TABLE IF EXISTS row")
+        elif file.execute("PRAGMA user_version").fetchone()[0] not in (0, _LAYOUT):
+            raise StateUnreadable(f"{path} was written by another version; start with --fresh")
+        file.execute(_SCHEMA)
+        file.execute(f"PRAGMA user_version = {_LAYOUT}")

@@ -1,0 +1,179 @@
+"""Delivery of events: signed when sent, retried with growing delays, never in a promised order."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Callable
+
+import httpx2
+import orjson
+
+from stripe_sandbox.alarm import Alarm
+from stripe_sandbox.config import Config
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.state import Row, State
+from stripe_sandbox.work import DELIVERY, NOTE
+
+log = logging.getLogger("stripe_sandbox.webhooks")
+
+
+def signature(payload: bytes, secret: str, *, at: int) -> str:
+    """The value of `Stripe-Signature`."""
+    mac = hmac.new(secret.encode(), f"{at}.".encode() + payload, hashlib.sha256)
+    return f"t={at},v1={mac.hexdigest()}"
+
+
+class Courier:
+    """Carries what stands in the state's delivery rows; a row lives until an endpoint answers 2xx
+    or the delays are used up, so deliveries outlive the process.
+    """
+
+    def __init__(
+        self, *, state: Callable[[], State], config: Config, http: httpx2.AsyncClient | None
+    ) -> None:
+        self._state = state
+        self._config = config
+        self._given = http
+        self._own: httpx2.AsyncClient | None = None
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._answered: dict[str, asyncio.Event] = {}
+        self._alarm = Alarm(self.wake)
+        self.paused = False
+
+    def wake(self) -> None:
+        """Start what is due while there are free slots; ring again for the rest."""
+        waiting = [
+            (row["due"], key)
+            for key, row in self._state().rows(DELIVERY).items()
+            if key not in self._under_way
+        ]
+        free = 0 if self.paused else self._config.delivery_slots - len(self._under_way)
+        due = [key for when, key in sorted(waiting) if when <= time.time()][: max(free, 0)]
+        for key in due:
+            self._under_way[key] = asyncio.create_task(self._carry(key))
+        later = [when for when, key in waiting if key not in due]
+        self._alarm.set(min(later) if later and free > len(due) else None)
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+        self.wake()
+
+    async def answered(self, event: str, *, within: float) -> None:
+        """Wait until every endpoint has answered this event once, whatever it said."""
+        if self.paused or not self._unanswered(event):
+            return
+        happened = self._answered.setdefault(event, asyncio.Event())
+        try:
+            await asyncio.wait_for(happened.wait(), within)
+        except TimeoutError:
+            log.info("no answer to %s within %s s; the page goes on", event, within)
+        finally:
+            self._answered.pop(event, None)
+
+    async def drained(self) -> None:
+        """Wait until every delivery was accepted or given up."""
+        while waiting := self._state().rows(DELIVERY):
+            if self._under_way:
+                tasks = self._under_way.values()
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                due = min(row["due"] for row in waiting.values())
+                await asyncio.sleep(max(0.0, due - time.time()))
+
+    async def aclose(self) -> None:
+        self._alarm.clear()
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._own is not None:
+            await self._own.aclose()
+            self._own = None
+
+    async def _carry(self, key: str) -> None:
+        state = self._state()
+        row = state.get(DELIVERY, key)
+        try:
+            if row is not None:
+                accepted = await self._attempt(state, row)
+                self._record(state, key, accepted=accepted)
+        finally:
+            del self._under_way[key]
+            self._note_answer(key.partition(" ")[0])
+        self.wake()
+
+    async def _attempt(self, state: State, row: Row) -> bool:
+        event = state.get("event", row["event"])
+        endpoint = state.get("webhook_endpoint", row["endpoint"])
+        if event is None or endpoint is None or endpoint["status"] != "enabled":
+            return False
+        payload = orjson.dumps(_as_seen_by(event, endpoint))
+        secret = (state.get(NOTE, endpoint["id"]) or {})["secret"]
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Stripe-Signature": signature(payload, secret, at=int(time.time())),
+        }
+        try:
+            answer = await self._client().post(
+                endpoint["url"],
+                content=payload,
+                headers=headers,
+                timeout=self._config.delivery_timeout,
+                follow_redirects=False,
+            )
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            log.info("%s %s → %s: %r", event["id"], event["type"], endpoint["url"], error)
+            return False
+        log.info("%s %s → %s: %s", event["id"], event["type"], endpoint["url"], answer.status_code)
+        return answer.is_success
+
+    def _record(self, state: State, key: str, *, accepted: bool) -> None:
+        row = state.get(DELIVERY, key)
+        if row is None:
+            return
+        event = state.get("event", row["event"])
+        delays = self._config.retry_delays
+        attempts = row["attempts"] + 1
+        with state.transaction():
+            if accepted and event is not None:
+                state.drop(DELIVERY, key)
+                pending = event["pending_webhooks"] - 1
+                state.change("event", event["id"], pending_webhooks=pending)
+            elif attempts > len(delays) or not _lives(state, row):
+                log.warning("%s: given up after %s attempts", key, attempts)
+                state.drop(DELIVERY, key)
+            else:
+                due = time.time() + delays[attempts - 1]
+                state.change(DELIVERY, key, attempts=attempts, due=due)
+
+    def _unanswered(self, event: str) -> bool:
+        rows = self._state().rows(DELIVERY).values()
+        return any(row["event"] == event and not row["attempts"] for row in rows)
+
+    def _note_answer(self, event: str) -> None:
+        if event in self._answered and not self._unanswered(event):
+            self._answered[event].set()
+
+    def _client(self) -> httpx2.AsyncClient:
+        if self._given is not None:
+            return self._given
+        if self._own is None:
+            self._own = httpx2.AsyncClient()
+        return self._own
+
+
+def _as_seen_by(event: Body, endpoint: Body) -> Body:
+    """The endpoint's version is named; the shape stays the SDK's."""
+    version = endpoint["api_version"]
+    return {**event, "api_version": version} if version else event
+
+
+def _lives(state: State, row: Row) -> bool:
+    endpoint = state.get("webhook_endpoint", row["endpoint"])
+    return endpoint is not None and endpoint["status"] == "enabled"

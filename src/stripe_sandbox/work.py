@@ -1,0 +1,171 @@
+"""One unit of work: what a request, or a thing whose time has come, changes and announces."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import stripe
+
+from stripe_sandbox.config import Config
+from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.errors import no_such
+from stripe_sandbox.registry import Catalogue
+from stripe_sandbox.state import Row, State
+
+NOTE, JOB, DELIVERY = "~note", "~job", "~delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The request behind a change; both are None when Stripe acts by itself."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+class Work:
+    """Everything here happens between the start and the end of one transaction.
+
+    Objects are what Stripe shows. What Stripe knows and does not show (which test card it is, the
+    lines of a session) stands in notes beside them.
+    """
+
+    def __init__(
+        self, *, state: State, config: Config, catalogue: Catalogue, origin: Origin
+    ) -> None:
+        self.state = state
+        self.config = config
+        self.catalogue = catalogue
+        self.origin = origin
+        self.now = int(time.time())
+
+    # -- objects
+
+    def create(self, object: str, *, id: str | None = None, **fields: Any) -> Body:
+        cls = resource_class(object)
+        body = filled(cls, fields)
+        body["id"] = id or self.new_id(object)
+        for name, value in (("created", self.now), ("updated", self.now), ("metadata", {})):
+            if name in body and name not in fields:
+                body[name] = value
+        return self.state.put(object, body["id"], body)
+
+    def new_id(self, object: str) -> str:
+        return f"{self.catalogue.resources[object].id_prefix}_{secrets.token_hex(12)}"
+
+    def get(self, object: str, id: str | None) -> Body | None:
+        """The object, also when it is only a trace of a deleted one."""
+        return self.state.get(object, id) if id else None
+
+    def find(self, object: str, id: str, *, param: str | None = None) -> Body:
+        """The living object, or Stripe's 404 that blames `param`."""
+        body = self.state.get(object, id)
+        if body is None or body.get("deleted"):
+            resource = self.catalogue.resources[object]
+            raise no_such(resource.label, id, param=param or resource.param)
+        return body
+
+    def find_anywhere(self, id: str) -> Body | None:
+        """Whatever object has this id."""
+        kinds = (kind for kind in self.state.kinds() if not kind.startswith("~"))
+        return next((row for kind in kinds if (row := self.state.get(kind, id))), None)
+
+    def every(self, object: str) -> Iterator[Body]:
+        """The living ones, newest first."""
+        rows = self.state.rows(object)
+        newest_first = (rows[id] for id in reversed(list(rows)))
+        return (body for body in newest_first if not body.get("deleted"))
+
+    def change(self, body: Body, **changes: Any) -> Body:
+        """Change fields; returns what `previous_attributes` shows of them."""
+        before = {name: body.get(name) for name in changes}
+        self.state.change(body["object"], body["id"], **changes)
+        return _differences(before, changes)
+
+    def delete(self, body: Body, *, leave_trace: bool) -> Body:
+        """Delete an object; a trace is what a later retrieve still answers with."""
+        trace = {"id": body["id"], "object": body["object"], "deleted": True}
+        if leave_trace:
+            self.state.put(body["object"], body["id"], dict(trace))
+        else:
+            self.state.drop(body["object"], body["id"])
+        return trace
+
+    # -- notes
+
+    def note(self, id: str) -> Row:
+        return self.state.get(NOTE, id) or {}
+
+    def remember(self, id: str, **facts: Any) -> None:
+        self.state.put(NOTE, id, {**self.note(id), **facts})
+
+    # -- events
+
+    def emit(self, type: str, body: Body, *, previous: Body | None = None) -> Body:
+        """Record an event with the object as it is now and address it to the endpoints."""
+        data: Body = {"object": orjson.loads(orjson.dumps(body))}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        event = self.create(
+            "event",
+            type=type,
+            api_version=stripe.api_version,
+            request={
+                "id": self.origin.request_id,
+                "idempotency_key": self.origin.idempotency_key,
+            },
+        )
+        self.state.change("event", event["id"], data=data, pending_webhooks=self._address(event))
+        return event
+
+    def announce(self, type: str, body: Body, **changes: Any) -> None:
+        """Change fields and, if any value is new, emit an event that shows the old ones."""
+        previous = self.change(body, **changes)
+        if previous:
+            self.emit(type, body, previous=previous)
+
+    def _address(self, event: Body) -> int:
+        endpoints = [e["id"] for e in self.every("webhook_endpoint") if _wants(e, event["type"])]
+        for endpoint in endpoints:
+            row = {"event": event["id"], "endpoint": endpoint, "attempts": 0, "due": 0.0}
+            self.state.put(DELIVERY, f"{event['id']} {endpoint}", row)
+        return len(endpoints)
+
+    # -- time
+
+    def settle_later(self, job: str, body: Body) -> None:
+        """Schedule what Stripe settles by itself, or at once on `POST /_sandbox/settle`."""
+        due = time.time() + self.config.settle_after
+        self._schedule(job, body["id"], due=due, settles=True)
+
+    def schedule(self, job: str, body: Body, *, at: float) -> None:
+        self._schedule(job, body["id"], due=at, settles=False)
+
+    def unschedule(self, job: str, body: Body) -> None:
+        self.state.drop(JOB, f"{job} {body['id']}")
+
+    def _schedule(self, job: str, subject: str, *, due: float, settles: bool) -> None:
+        row = {"job": job, "subject": subject, "due": due, "settles": settles}
+        self.state.put(JOB, f"{job} {subject}", row)
+
+
+def _wants(endpoint: Body, type: str) -> bool:
+    chosen = endpoint["enabled_events"]
+    return endpoint["status"] == "enabled" and ("*" in chosen or type in chosen)
+
+
+def _differences(before: Body, after: Body) -> Body:
+    """The old values of what changed; of a hash only the keys that changed."""
+    changed: Body = {}
+    for name, old in before.items():
+        new = after[name]
+        if old == new:
+            continue
+        both = isinstance(old, dict) and isinstance(new, dict)
+        changed[name] = (
+            _differences(dict.fromkeys(new) | old, dict.fromkeys(old) | new) if both else old
+        )
+    return changed

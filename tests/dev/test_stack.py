@@ -1,0 +1,147 @@
+"""`payments dev` starts everything, and stops everything whatever happens to it."""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from dev import processes, stacks
+
+BOOKINGS = "/api/v1/bookings"
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+async def first_run() -> AsyncIterator[tuple[Path, list[str]]]:
+    """A data directory as the first start leaves it, and what that start said."""
+    with open_folder() as folder:
+        async with stacks.ready(folder / "data") as stack:
+            assert await stack.stop(signal.SIGTERM) == 0
+        yield folder / "data", stack.lines
+
+
+@pytest.fixture
+def data_dir(first_run: tuple[Path, list[str]]) -> Iterator[Path]:
+    with open_folder() as folder:
+        subprocess.run(["cp", "-a", str(first_run[0]), str(folder / "data")], check=True)
+        yield folder / "data"
+
+
+def family(data_dir: Path) -> list[int]:
+    return processes.mentioning(str(data_dir))
+
+
+async def bookings(url: str, token: str = "dev-token") -> list[dict[str, object]]:
+    async with httpx2.AsyncClient(base_url=url) as client:
+        answer = await client.get(BOOKINGS, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+        data: list[dict[str, object]] = answer.json()["data"]
+        return data
+
+
+def test_the_first_start_tells_how_a_booking_is_paid(first_run: tuple[Path, list[str]]) -> None:
+    said = "\n".join(first_run[1])
+    steps = ["PostgreSQL", "Migrations", "Offline Stripe", "pending", "confirmed", "paid", "Demo"]
+    places = [said.index(step) for step in steps]
+    assert places == sorted(places)
+    assert said.endswith("Stopped.")
+    assert family(first_run[0]) == []
+
+
+async def test_the_second_start_keeps_the_bookings_and_ctrl_c_leaves_nothing(
+    data_dir: Path,
+) -> None:
+    async with stacks.ready(data_dir) as stack:
+        assert "A customer books" not in stack.output
+        assert [booking["state"] for booking in await bookings(stack.url)] == ["paid"]
+        assert await bookings(stack.url, "other-token") == []
+        async with httpx2.AsyncClient(base_url=stack.url, follow_redirects=True) as client:
+            shop = await client.get("/")
+            assert "Hibachi at home" in shop.text
+            assert (await client.get(BOOKINGS)).status_code == 401
+        everyone = family(data_dir)
+        assert len(everyone) >= 6, "stack, keeper, API, worker, offline Stripe, PostgreSQL"
+
+        assert await stack.stop(signal.SIGINT) == 0
+        assert family(data_dir) == []
+
+
+async def test_fresh_empties_both_databases(data_dir: Path) -> None:
+    async with stacks.ready(data_dir, "--fresh", "--no-demo") as stack:
+        assert f"--fresh: emptying {data_dir}" in stack.output
+        assert await bookings(stack.url) == []
+        assert await stack.stop(signal.SIGHUP) == 0
+
+
+async def test_a_dead_worker_stops_the_stack_with_its_last_lines(data_dir: Path) -> None:
+    async with stacks.ready(data_dir) as stack:
+        (worker,) = [pid for pid in processes.mentioning(str(data_dir)) if is_worker(pid)]
+        os.kill(worker, signal.SIGKILL)
+        await stack.read()
+        assert await stack.process.wait() == 1
+        assert "worker ended with status -9" in stack.output
+        assert str(data_dir / "logs/worker.log") in stack.output
+    assert family(data_dir) == []
+
+
+def is_worker(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"\0worker\0")
+
+
+async def test_a_killed_stack_leaves_no_process(data_dir: Path) -> None:
+    async with stacks.started(data_dir) as stack:
+        await stack.read(until="Migrations")
+        everyone = family(data_dir)
+        stack.process.kill()
+        await stack.process.wait()
+        processes.wait_until_gone(*everyone)
+    processes.wait_until_gone(*family(data_dir))
+
+
+async def test_a_dead_postgres_stops_the_stack(data_dir: Path) -> None:
+    async with stacks.started(data_dir) as stack:
+        await stack.read(until="Migrations")
+        pidfile = data_dir / "postgres/cluster/postmaster.pid"
+        os.kill(int(pidfile.read_text().splitlines()[0]), signal.SIGKILL)
+        await stack.read()
+        assert await stack.process.wait() == 1
+        assert "ended" in stack.output
+    assert family(data_dir) == []
+
+
+async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        async with stacks.started(tmp_path / "data", port=port) as stack:
+            await stack.read()
+            assert await stack.process.wait() == 1
+    assert stack.lines == [
+        f"Port {port} is in use: stop what listens there, or choose another with --port."
+    ]
+
+
+async def test_a_second_stack_on_the_same_data_is_one_line(data_dir: Path) -> None:
+    async with stacks.started(data_dir) as first:
+        await first.read(until="PostgreSQL")
+        async with stacks.started(data_dir) as second:
+            await second.read()
+            assert await second.process.wait() == 1
+        assert len(second.lines) == 1
+        assert "Another `payments dev` runs" in second.output
+        assert await first.stop(signal.SIGTERM) == 0
+    assert family(data_dir) == []
