@@ -6,15 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from dev import processes
+from dev.folders import open_folder
 from payments.dev import binaries
 from payments.dev.binaries import PostgresUnavailable
 from payments.dev.postgres import EmbeddedPostgres
@@ -32,14 +32,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    # Not tmp_path: pytest closes it to other users, which would test only the move outside.
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @pytest.fixture

@@ -4,24 +4,16 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from dev import processes, stacks
+from dev.folders import open_folder
 
 BOOKINGS = "/api/v1/bookings"
-
-
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +46,9 @@ async def bookings(url: str, token: str = "dev-token") -> list[dict[str, object]
 
 def test_the_first_start_tells_how_a_booking_is_paid(first_run: tuple[Path, list[str]]) -> None:
     said = "\n".join(first_run[1])
-    steps = ["PostgreSQL", "Migrations", "Offline Stripe", "pending", "confirmed", "paid", "Demo"]
-    places = [said.index(step) for step in steps]
+    started = ["PostgreSQL", "Migrations", "Offline Stripe", "A customer books"]
+    told = ["pending", "pays the deposit", "confirmed", "pays the balance", "paid \n", "Demo shop"]
+    places = [f"{said}\n".index(step) for step in started + told]
     assert places == sorted(places)
     assert said.endswith("Stopped.")
     assert family(first_run[0]) == []
@@ -79,18 +72,15 @@ async def test_the_second_start_keeps_the_bookings_and_ctrl_c_leaves_nothing(
         assert family(data_dir) == []
 
 
-async def test_fresh_empties_both_databases(data_dir: Path) -> None:
+async def test_fresh_empties_all_and_a_dead_worker_stops_all(data_dir: Path) -> None:
     async with stacks.ready(data_dir, "--fresh", "--no-demo") as stack:
         assert f"--fresh: emptying {data_dir}" in stack.output
         assert await bookings(stack.url) == []
-        assert await stack.stop(signal.SIGHUP) == 0
 
-
-async def test_a_dead_worker_stops_the_stack_with_its_last_lines(data_dir: Path) -> None:
-    async with stacks.ready(data_dir) as stack:
         (worker,) = [pid for pid in processes.mentioning(str(data_dir)) if is_worker(pid)]
         os.kill(worker, signal.SIGKILL)
         await stack.read()
+
         assert await stack.process.wait() == 1
         assert "worker ended with status -9" in stack.output
         assert str(data_dir / "logs/worker.log") in stack.output
@@ -111,6 +101,7 @@ async def test_a_killed_stack_leaves_no_process(data_dir: Path) -> None:
     processes.wait_until_gone(*family(data_dir))
 
 
+@pytest.mark.proof
 async def test_a_dead_postgres_stops_the_stack(data_dir: Path) -> None:
     async with stacks.started(data_dir) as stack:
         await stack.read(until="Migrations")
@@ -143,5 +134,5 @@ async def test_a_second_stack_on_the_same_data_is_one_line(data_dir: Path) -> No
             assert await second.process.wait() == 1
         assert len(second.lines) == 1
         assert "Another `payments dev` runs" in second.output
-        assert await first.stop(signal.SIGTERM) == 0
+        assert await first.stop(signal.SIGHUP) == 0
     assert family(data_dir) == []

@@ -4,11 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,18 +20,9 @@ UV = os.environ.get("UV") or shutil.which("uv") or ""
 
 
 @pytest.fixture(scope="module")
-def open_folder() -> Iterator[Path]:
-    # PostgreSQL's own user cannot pass pytest's folders
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-async def database(open_folder: Path) -> AsyncIterator[str]:
-    async with EmbeddedPostgres(open_folder, fast=True) as server:
-        await server.ensure_database()
-        yield server.url()
+async def database(server: EmbeddedPostgres) -> str:
+    await server.ensure_database("wheel")
+    return server.url("wheel")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,123 @@
+"""The SDK is the specification: what is derived from it is complete and closed."""
+
+import pytest
+from pydantic import ValidationError
+from stripe._object_classes import OBJECT_CLASSES
+from stripe_sandbox.contract.forms import MalformedForm, parse_form
+from stripe_sandbox.contract.requests import validate
+from stripe_sandbox.contract.responses import blank, check, filled, resource_class
+from stripe_sandbox.contract.routes import match, routes
+from stripe_sandbox.errors import StripeError
+from stripe_sandbox.registry import Misdeclared, Resource, catalogue
+
+
+def refusal(verb: str, path: str, form: str) -> dict[str, object]:
+    with pytest.raises(StripeError) as refused:
+        validate(routes()[verb, path], parse_form(form))
+    return refused.value.error
+
+
+def test_every_method_of_the_sdk_is_a_route() -> None:
+    assert len(routes()) > 500
+    assert all(route.path.startswith("/v1/") and route.answers for route in routes().values())
+
+
+def test_a_literal_segment_wins_over_a_placeholder() -> None:
+    found = match("get", "/v1/customers/search")
+    assert found is not None
+    assert found[0].path == "/v1/customers/search"
+    assert match("get", "/v1/customers/cus_1") == (
+        routes()["get", "/v1/customers/{customer}"],
+        {"customer": "cus_1"},
+    )
+    assert match("get", "/v1/nothing/of/this") is None
+
+
+def test_every_declared_behaviour_is_a_route_of_stripe_or_says_that_it_is_not() -> None:
+    beside = {key for key, b in catalogue().behaviours.items() if not b.route.answers}
+    assert beside == {
+        ("get", "/v1/payment_pages/{session}"),
+        ("post", "/v1/payment_pages/{session}/confirm"),
+    }
+    assert set(catalogue().behaviours) - beside <= set(routes())
+
+
+def test_a_misspelt_route_is_refused_when_it_is_declared() -> None:
+    with pytest.raises(Misdeclared, match="Stripe has no POST /v1/custmers"):
+        Resource("customer", id_prefix="cus").on("post", "/v1/custmers")
+
+
+@pytest.mark.parametrize("object", sorted(set(OBJECT_CLASSES) - {"list", "search_result"}))
+def test_every_object_has_a_blank_form_of_its_declared_fields(object: str) -> None:
+    assert blank(resource_class(object)).keys() <= resource_class(object).__annotations__.keys()
+
+
+@pytest.mark.parametrize("object", ["charge", "checkout.session", "payment_intent", "refund"])
+def test_a_field_that_stripe_does_not_have_is_found_in_an_answer(object: str) -> None:
+    body = filled(resource_class(object), {"id": "x"})
+    check(body)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        check({**body, "invented": 1})
+    with pytest.raises(ValidationError, match="valid string"):
+        check({**body, "id": 7})
+
+
+def test_an_answer_is_checked_inside_lists_and_expansions() -> None:
+    bad = {**blank(resource_class("customer")), "invented": 1}
+    good = {**blank(resource_class("charge")), "customer": bad}
+    with pytest.raises(ValidationError):
+        check({"object": "list", "data": [good], "has_more": False, "url": "/v1/charges"})
+
+
+@pytest.mark.parametrize(
+    ("form", "message", "code"),
+    [
+        ("currency=usd", "Missing required param: amount.", "parameter_missing"),
+        ("amount=ten&currency=usd", "Invalid integer: ten", "parameter_invalid_integer"),
+        ("amount=10.5&currency=usd", "Invalid integer: 10.5", "parameter_invalid_integer"),
+        ("amount=1&currency=usd&confirm=yes", "Invalid boolean: yes", None),
+        ("amount=1&currency=usd&a[b]=1", "Received unknown parameter: a", "parameter_unknown"),
+        (
+            "amount=1&currency=usd&payment_method_types[0]=card",
+            "Received unknown parameter: payment_method_types",
+            "parameter_unknown",
+        ),
+        (
+            "amount=1&currency=usd&shipping[address][cty]=x&shipping[name]=y",
+            "Received unknown parameter: shipping[address][cty]",
+            "parameter_unknown",
+        ),
+        (
+            "amount=1&currency=usd&capture_method=later",
+            "Invalid capture_method: must be one of automatic, automatic_async or manual",
+            None,
+        ),
+    ],
+)
+def test_a_wrong_parameter_is_named_in_stripes_words(
+    form: str, message: str, code: str | None
+) -> None:
+    error = refusal("post", "/v1/payment_intents", form)
+    assert (error["message"], error.get("code")) == (message, code)
+
+
+def test_enums_are_closed_although_the_sdk_opens_them() -> None:
+    reason = refusal("post", "/v1/refunds", "charge=ch_1&reason=customer_request")
+    assert reason["param"] == "reason"
+    events = refusal("post", "/v1/webhook_endpoints", "url=x&enabled_events[]=charge.created")
+    assert events["param"] == "enabled_events[0]"
+    assert "charge.created is not" in str(events["message"])
+
+
+def test_numbered_keys_are_a_list_or_a_hash_as_the_parameter_wants() -> None:
+    route = routes()["post", "/v1/customers"]
+    form = "metadata[0]=a&metadata[1]=b&preferred_locales[]=de&preferred_locales[]=en"
+    assert validate(route, parse_form(form)) == {
+        "metadata": {"0": "a", "1": "b"},
+        "preferred_locales": ["de", "en"],
+    }
+
+
+def test_a_name_cannot_be_a_value_and_a_hash() -> None:
+    with pytest.raises(MalformedForm):
+        parse_form("a=1&a[b]=2")
