@@ -22,7 +22,7 @@ from payments.domains import assemble
 from payments.domains.payables import Payable
 from payments.domains.webhook import receive_webhook
 from payments.settings import Settings, load
-from payments.sync.account import stamp
+from payments.sync.account import WrongAccount
 
 log = structlog.get_logger(__name__)
 
@@ -104,11 +104,15 @@ async def greet(ctx: Context) -> None:
         WrongAccount: this database mirrors another Stripe account.
     """
     database = await probes.database(ctx)
-    if database.state == "ok":
-        await ctx.db.check()
-        await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
-    else:
+    if database.state != "ok":
         log.warning("not ready", reason=database.detail)
+        return
+    await ctx.db.check()
+    stripe = await probes.stripe(ctx)
+    if stripe.state == "failed":
+        raise WrongAccount(stripe.detail)
+    if stripe.state == "warning":
+        log.warning("not ready", reason=stripe.detail)
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:

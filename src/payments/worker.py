@@ -11,7 +11,7 @@ from payments import probes
 from payments.context import Context
 from payments.core.db import is_outage
 from payments.sync import inbox, process
-from payments.sync.account import stamp
+from payments.sync.account import stamp, stamped
 from payments.sync.throttle import Throttle
 
 log = structlog.get_logger(__name__)
@@ -46,9 +46,10 @@ async def ready(ctx: Context, stop: asyncio.Event) -> None:
         database = await probes.database(ctx)
         if database.state == "ok":
             await ctx.db.check()
-            await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
-            return
-        log.warning("waiting", reason=database.detail)
+            account = await stamp(ctx.db, ctx.stripe, livemode=ctx.settings.live)
+            if account or await stamped(ctx.db):
+                return
+        log.warning("waiting", reason=database.detail or "Stripe does not name its account")
         await asyncio.sleep(1)
 
 

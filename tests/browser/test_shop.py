@@ -129,3 +129,17 @@ async def test_a_refusal_is_shown_in_the_servers_words(page: Page) -> None:
     await page.get_by_label("Guests").fill("99999")
     await page.get_by_role("button", name="Book").click()
     await expect(page.get_by_role("alert")).to_contain_text("guests")
+
+
+async def test_a_page_left_open_while_another_one_paid_says_why_nothing_is_due(page: Page) -> None:
+    card = await book(page, place="9 Two Windows", guests=1)
+    stale = await page.context.new_page()
+    await stale.goto(page.url)
+    await card.get_by_role("button", name="Pay deposit").click()
+    await pay_with(page, GOOD_CARD)
+    await expect(page.get_by_role("status")).to_contain_text("Your booking is")
+
+    other = stale.get_by_role("listitem").filter(has_text="9 Two Windows")
+    await other.get_by_role("button", name="Pay deposit").click()
+
+    await expect(stale.get_by_role("status")).to_contain_text("paid")

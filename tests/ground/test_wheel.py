@@ -36,7 +36,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv("export", "--frozen", "--no-dev", "--no-emit-project", "--no-hashes", "-o", locked)
     uv("venv", folder / "venv")
     python = folder / "venv/bin/python"
-    uv("pip", "install", "--python", python, "--constraint", locked, *folder.glob("*.whl"))
+    wheels = folder.glob("*.whl")
+    uv("pip", "install", "--compile-bytecode", "--python", python, "-c", locked, *wheels)
     return folder / "venv/bin"
 
 

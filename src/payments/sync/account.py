@@ -57,5 +57,11 @@ async def stamp(db: Database, stripe: StripeService, *, livemode: bool) -> str |
     return account
 
 
+async def stamped(db: Database) -> bool:
+    """Whether this database knows whose it is."""
+    async with db.transaction() as tx:
+        return (await tx.execute(select(Installation.account))).first() is not None
+
+
 def _mode(*, live: bool) -> str:
     return "live" if live else "test mode"

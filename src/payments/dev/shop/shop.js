@@ -107,7 +107,7 @@ async function book(event) {
   const form = event.currentTarget;
   const wish = Object.fromEntries(new FormData(form));
   const key = (form.dataset.key ??= crypto.randomUUID()); // a repeated click books once
-  await busy(form.querySelector("button"), async () => {
+  await busy(form.querySelector("button"), refuse, async () => {
     const booking = await call("POST", "/bookings", { ...wish, guests: Number(wish.guests) }, { "Idempotency-Key": key });
     delete form.dataset.key;
     notify("good", `Booked: ${when(booking)} for ${money(booking.total_cents, booking.currency)}. The deposit holds the date.`);
@@ -117,7 +117,7 @@ async function book(event) {
 }
 
 async function pay(booking, purpose, button) {
-  await busy(button, async () => {
+  await busy(button, (error) => notify("bad", error.message), async () => {
     const session = await call("POST", "/stripe/create-checkout-session", {
       booking_id: booking.id,
       payment_type: purpose,
@@ -152,17 +152,21 @@ function notify(tone, text) {
   notice.dataset.tone = tone;
   notice.textContent = text;
   notice.hidden = false;
+  notice.scrollIntoView({ block: "nearest" });
 }
 
-async function busy(button, work) {
-  const problem = $("problem");
-  problem.hidden = true;
+function refuse(error) {
+  $("problem").textContent = error.message;
+  $("problem").hidden = false;
+}
+
+async function busy(button, onError, work) {
+  $("problem").hidden = true;
   button.disabled = true;
   try {
     await work();
   } catch (error) {
-    problem.textContent = error.message;
-    problem.hidden = false;
+    onError(error);
   } finally {
     button.disabled = false;
   }
