@@ -31,7 +31,7 @@ check: env ## lint, format, types, layers, lock file
 	@echo "lint, format, types, layers and lock are fine"
 
 bench: env ## acknowledged webhooks against a bare route, as ratios
-	@$(RUN) python bench/webhook.py $(ARGS)
+	@$(RUN) python -m bench.webhook $(ARGS)
 
 sizes: env ## the longest modules and functions, and the medians
 	@$(RUN) python tools/sizes.py $(ARGS)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from rich.console import Console
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULE_LIMITS = {"src": 300, "tests": 500}
 FUNCTION_LIMIT = 40
 SHOWN = 5
+
+console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 @dataclass(frozen=True, order=True)
@@ -42,9 +46,11 @@ def oversized(root: Path = ROOT) -> list[Piece]:
 
 
 def report(title: str, pieces: list[Piece]) -> None:
-    print(f"{title}: {len(pieces)}, median {median(piece.lines for piece in pieces):.0f} lines")
+    console.print(
+        f"{title}: {len(pieces)}, median {median(piece.lines for piece in pieces):.0f} lines"
+    )
     for piece in sorted(pieces, reverse=True)[:SHOWN]:
-        print(f"  {piece.lines:4}  {piece.name}")
+        console.print(f"  {piece.lines:4}  {piece.name}")
 
 
 def main() -> int:
@@ -54,7 +60,7 @@ def main() -> int:
     report("functions", list(functions()))
     too_long = oversized()
     for piece in too_long:
-        print(f"too long: {piece.name} has {piece.lines} lines, limit {piece.limit}")
+        console.print(f"too long: {piece.name} has {piece.lines} lines, limit {piece.limit}")
     return int(bool(too_long) and "--check" in sys.argv[1:])
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.context import Context
 from payments.core.db import Base
-from payments.core.errors import InFlight, Problem
+from payments.core.errors import InFlight
 from payments.domains.payables import APP
 from payments.settings import STALE_KEY
 from payments.stripe_api.failures import StripeObjectMissing
@@ -71,17 +71,13 @@ async def ensure(ctx: Context, *, user_id: str, email: str | None) -> str:
     link = await _reserve(ctx, user_id=user_id, email=email)
     if link.stripe_customer_id is not None:
         return str(link.stripe_customer_id)
-    try:
-        customer = await observe.perform(ctx.sync, CUSTOMER, lambda c: _create(c, link))
-    except Problem as exc:
-        if not exc.answered or isinstance(exc, InFlight):
-            raise
-        # Stripe replays this answer to the same key for a day, whether or not it made a customer.
-        made = await _find(ctx, link)
-        if made is None:
-            await _renew(ctx, link.key)
-            raise
-        customer = made
+    customer = await observe.create(
+        ctx.sync,
+        CUSTOMER,
+        lambda c: _create(c, link),
+        left=lambda: _find(ctx, link),
+        over=lambda: _renew(ctx, link.key),
+    )
     return await _settle_link(ctx, link.key, str(customer["id"]))
 
 

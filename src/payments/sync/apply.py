@@ -125,14 +125,6 @@ async def apply_in(
     await inbox.request_fetches(tx, doubtful)
 
 
-async def settle_roots(
-    tx: AsyncConnection, registry: Registry, roots: Collection[str], now: datetime
-) -> None:
-    """Recompute roots whose locks the caller holds, after a change of our own rows."""
-    for settle in registry.settles:
-        await settle(tx, frozenset(roots), now)
-
-
 def by_resource(observations: Iterable[Observation]) -> dict[str, list[StripeObject]]:
     found: dict[str, list[StripeObject]] = {}
     for observation in observations:

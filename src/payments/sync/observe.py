@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from payments.core.db import Database
+from payments.core.errors import InFlight, Problem
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Client
 from payments.sync.apply import Observation, Sync, apply
@@ -98,3 +99,33 @@ async def perform(
         return await refresh(sync, resource, str(answer.object["id"]))
     await apply(sync, [Observation(resource, answer.object, number)])
     return answer.object
+
+
+async def create(
+    sync: Sync,
+    resource: Resource,
+    request: Callable[[Client], Awaitable[Any]],
+    *,
+    left: Callable[[], Awaitable[dict[str, Any] | None]],
+    over: Callable[[], Awaitable[None]],
+) -> dict[str, Any]:
+    """`perform` for a reserved creation. Stripe replays an error that it has answered to the same
+    key for a day, whether or not it made the object: so what it left is adopted, else the
+    reservation is over and the next try has a key of its own.
+
+    Args:
+        sync: what to ask with.
+        resource: the kind of object.
+        request: the creating call.
+        left: finds what the call has made after all.
+        over: ends the reservation.
+    """
+    try:
+        return await perform(sync, resource, request)
+    except Problem as exc:
+        if not exc.answered or isinstance(exc, InFlight):
+            raise
+        if (found := await left()) is None:
+            await over()
+            raise
+        return found

@@ -87,8 +87,8 @@ async def drain_fetches(sync: Sync, throttle: Throttle) -> int:
     share one fetch.
     """
     async with sync.db.transaction() as tx:
-        claimed = await inbox.claim(tx, lane=FETCH, limit=FETCH_BATCH)
-        await inbox.lease(tx, claimed)
+        if claimed := await inbox.claim(tx, lane=FETCH, limit=FETCH_BATCH):
+            await inbox.lease(tx, claimed)
     by_object: dict[tuple[str, str], list[Claimed]] = {}
     for row in claimed:
         by_object.setdefault((row.resource, row.object_id), []).append(row)

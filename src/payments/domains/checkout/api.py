@@ -1,5 +1,6 @@
 """Checkout sessions, PaymentIntents, and what a front end needs to know."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ PAYING_FAILS = errors.problems(
     errors.StripeFailed, errors.StripeBusy, errors.StripeTimeout,
 )  # fmt: skip
 LOOK_AGAIN: Final = 3
+
+Params = Callable[[str, Offer, str], dict[str, Any]]
+"""Stripe's parameters from a reference, an offer and a customer."""
 
 
 @router.get("/config")
@@ -108,31 +112,29 @@ async def _open(
     *,
     amount: int | None,
     form: Form,
-    params: Any,
+    params: Params,
 ) -> Opened:
     payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
     async with ctx.db.transaction() as tx:
         id = await payable.locate(tx, id=named, principal=who)
-        owner = (await _price(tx, payable, id, body, amount, who)).owner
-    email = who.email if owner == who.user_id else None
     reference = f"{payable.kind}:{id}"
 
-    async def open_for(customer: str) -> Opened:
-        wish = Wish(
-            reference=reference,
-            form=form,
-            price=lambda tx: _price(tx, payable, id, body, amount, who),
-            params=lambda offer: params(reference, offer, customer),
+    async def price(tx: AsyncConnection) -> Offer:
+        return await meant(
+            tx, payable, id=id, purpose=body.payment_type, amount=amount, principal=who
         )
-        return await open_payable(ctx, wish)
+
+    async def open_for(customer: str) -> Opened:
+        def stripes(offer: Offer) -> dict[str, Any]:
+            return params(reference, offer, customer)
+
+        return await open_payable(ctx, Wish(reference, form, price, stripes))
+
+    async with ctx.db.transaction() as tx:
+        owner = (await price(tx)).owner
+    email = who.email if owner == who.user_id else None
 
     return await customers.with_customer(ctx, open_for, user_id=owner, email=email)
-
-
-async def _price(
-    tx: AsyncConnection, payable: Any, id: str, body: Any, amount: int | None, who: Principal
-) -> Offer:
-    return await meant(tx, payable, id=id, purpose=body.payment_type, amount=amount, principal=who)
 
 
 def _about(object: dict[str, Any], offer: Offer) -> dict[str, Any]:

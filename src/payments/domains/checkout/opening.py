@@ -11,7 +11,7 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context
-from payments.core.errors import Conflict, InFlight, Problem, StripeRejected
+from payments.core.errors import Conflict, InFlight, StripeRejected
 from payments.domains.checkout.tables import CHECKOUT_SESSION, OpenPayable, slot
 from payments.domains.payables import Offer
 from payments.domains.payments import PAYMENT_INTENT
@@ -74,10 +74,11 @@ async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, Offer, li
         await locked(tx, [wish.reference])
         offer = await wish.price(tx)
         params = wish.params(offer)
-        print_ = _fingerprint(wish.form, params)
+        fingerprint = _fingerprint(wish.form, params)
         open_ = await _open_rows(tx, wish.reference, slot(offer.purpose))
         for row in open_:
-            if row.fingerprint == print_ and (row.stripe_id or row.reserved_at > now - STALE_KEY):
+            resumable = row.stripe_id is not None or row.reserved_at > now - STALE_KEY
+            if row.fingerprint == fingerprint and resumable:
                 return row, offer, []
         if open_:
             return None, offer, open_
@@ -87,7 +88,7 @@ async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, Offer, li
             slot=slot(offer.purpose),
             form=wish.form,
             purpose=offer.purpose,
-            fingerprint=print_,
+            fingerprint=fingerprint,
             params=params,
             reserved_at=now,
         )
@@ -110,24 +111,20 @@ def _fingerprint(form: str, params: Mapping[str, Any]) -> str:
 
 
 async def _realise(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
-    """The row's object at Stripe, made now if it is not there yet; None if it cannot be paid any
-    more (then its row is closed).
+    """The row's object at Stripe, made now if it is not there yet; None, and the row closed, if it
+    can no longer be paid.
     """
     resource = RESOURCES[row.form]
     if row.stripe_id is not None:
         found = await observe.refresh(ctx.sync, resource, row.stripe_id)
         return found if found["status"] in PAYABLE else None
-    try:
-        made = await observe.perform(ctx.sync, resource, lambda c: _create(c, row))
-    except Problem as exc:
-        if not exc.answered or isinstance(exc, InFlight):
-            raise
-        # Stripe replays this answer to the same key for a day, whether or not it made the object.
-        left = await _find(ctx, row)
-        if left is None:
-            await _mark_closed(ctx, row)
-            raise
-        made = left
+    made = await observe.create(
+        ctx.sync,
+        resource,
+        lambda c: _create(c, row),
+        left=lambda: _find(ctx, row),
+        over=lambda: _mark_closed(ctx, row),
+    )
     if not await _mark_open(ctx, row, made["id"]):
         await close(ctx, row, stripe_id=made["id"])
         raise InFlight("another request has replaced this one", retry_after=1)
@@ -218,11 +215,7 @@ async def _cancel(client: Any, row: Row[Any], id: str) -> Any:
 
 
 async def close_all(ctx: Context, reference: str) -> None:
-    """Close whatever is open for a reference, before its price changes.
-
-    Raises:
-        Conflict: something is being paid at this moment.
-    """
+    """Close whatever is open for a reference, before its price changes."""
     async with ctx.db.transaction() as tx:
         rows = await _open_rows(tx, reference)
     for row in rows:

@@ -1,0 +1,1 @@
+"""Measurements; each prints ratios that one run on one machine can defend."""
