@@ -26,7 +26,7 @@ check: env ## lint, format, types, layers, lock file
 	@$(RUN) ruff check --quiet .
 	@$(RUN) ruff format --check --quiet .
 	@$(RUN) mypy --no-error-summary
-	@$(RUN) lint-imports --no-logo 2>/dev/null || $(RUN) lint-imports
+	@said=$$($(RUN) lint-imports --no-logo) || { echo "$$said"; exit 1; }
 	@$(UV) lock --check --quiet
 	@echo "lint, format, types, layers and lock are fine"
 

@@ -34,15 +34,19 @@ SERVER = ["-m", "uvicorn", "bench.server:create_app", "--factory", "--no-access-
 console = Console(highlight=False, soft_wrap=True)
 
 
-async def measure() -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o755)
-        async with EmbeddedPostgres(folder) as database:
-            await database.ensure_database()
-            async with serving(environment(database.url())) as url:
-                bare, webhook = await rounds(url, folder)
-            stored = await count(database.url())
+        folder.chmod(0o755)  # PostgreSQL's own user passes here
+        asyncio.run(measure(folder))
+
+
+async def measure(folder: Path) -> None:
+    async with EmbeddedPostgres(folder) as database:
+        await database.ensure_database()
+        async with serving(environment(database.url())) as url:
+            bare, webhook = await rounds(url, folder)
+        stored = await count(database.url())
     report(bare, webhook, stored)
 
 
@@ -64,9 +68,11 @@ def report(bare: list[Load], webhook: list[Load], stored: int) -> None:
     refused = sum(load.refused for load in webhook)
     console.print(f"{CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS} s each, {generator()}")
     console.print(f"  bare route             {base:8,.0f} /s")
-    console.print(f"  webhook, acknowledged  {rate:8,.0f} /s   {median(ratios):.2f} × bare")
+    console.print(f"  webhook, acknowledged  {rate:8,.0f} /s   {median(ratios):.2f} of bare")
     console.print(f"  rounds                 {'  '.join(f'{ratio:.2f}' for ratio in ratios)}")
-    console.print(f"  stored {stored:,} of {acknowledged:,} acknowledged, {refused:,} refused")
+    console.print(f"  {acknowledged:,} acknowledged, {stored:,} stored, {refused:,} refused")
+    if stored < acknowledged:
+        raise SystemExit("a webhook was acknowledged and not stored")
 
 
 async def count(url: str) -> int:
@@ -113,4 +119,4 @@ async def start(command: list[str], env: Mapping[str, str]) -> Process:
 
 
 if __name__ == "__main__":
-    asyncio.run(measure())
+    main()

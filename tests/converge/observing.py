@@ -1,13 +1,14 @@
-"""What the tests of convergence share: objects as Stripe has them, given to the one writer by hand."""
+"""What these tests share: objects as Stripe has them, given to the one writer by hand."""
 
 import asyncio
 from typing import Any
 
-from world import Json, World
+import asyncpg
 
 from payments.sync.apply import Observation, apply
 from payments.sync.observe import ticket
 from payments.sync.resources import Resource
+from world import Json, World
 
 FORM = {"currency": "usd", "metadata[app]": "payments"}
 
@@ -56,7 +57,7 @@ async def intent_at_stripe(
         "metadata[payment_type]": type,
     }
     return await world.at_stripe(
-        "POST", "/v1/payment_intents", **FORM, **meant, amount=amount, **form
+        "POST", "/v1/payment_intents", **{**FORM, **meant, "amount": amount, **form}
     )
 
 
@@ -68,11 +69,17 @@ async def refund_at_stripe(world: World, intent: Json, **form: Any) -> Json:
     return await world.at_stripe("POST", "/v1/refunds", payment_intent=intent["id"], **form)
 
 
+async def connect(world: World) -> asyncpg.Connection:
+    """A session beside the service's own."""
+    assert world.settings.database_url is not None
+    return await asyncpg.connect(world.settings.database_url.get_secret_value())
+
+
 async def until_blocked(world: World, *tasks: asyncio.Task[Any], waiting: int) -> None:
     """Wait until so many sessions of this database wait for a lock, or the tasks are done."""
     query = (
         "select count(*) from pg_stat_activity "
         "where datname = current_database() and wait_event_type = 'Lock'"
     )
-    while not all(task.done() for task in tasks) and await world.db.fetchval(query) < waiting:
+    while not all(task.done() for task in tasks) and await world.db.fetchval(query) < waiting:  # noqa: ASYNC110
         await asyncio.sleep(0.005)

@@ -6,14 +6,20 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import pytest
-from converge.observing import intent_at_stripe, paid_at_stripe, priced_booking, resource, row
 from prometheus_client import REGISTRY
-from world import Database, Json, World, open_world, together
 
+from converge.observing import (
+    connect,
+    intent_at_stripe,
+    paid_at_stripe,
+    priced_booking,
+    resource,
+    row,
+)
 from payments.sync import inbox, process
 from payments.sync.throttle import Throttle
+from world import Database, Json, World, open_world, together
 
 CLAIMED = [field.name for field in fields(inbox.Claimed)]
 
@@ -223,7 +229,7 @@ async def test_rows_of_one_object_share_one_fetch(world: World) -> None:
 async def test_a_row_that_another_worker_holds_is_skipped(world: World) -> None:
     await paid_at_stripe(world, await priced_booking(world))
     await world.deliver((await world.events(type="payment_intent.succeeded"))[-1])
-    other = await asyncpg.connect(world.settings.database_url.get_secret_value())
+    other = await connect(world)
     try:
         async with other.transaction():
             await other.execute("select from stripe_events for update")
@@ -242,8 +248,9 @@ async def guarded(database: Database) -> AsyncIterator[World]:
     await database.empty()
     await database.connection.execute("create role guest superuser login")
     try:
-        async with open_world(database.url.replace("postgres@", "guest@"), catalogue=False) as open_:
-            yield open_
+        url = database.url.replace("postgres@", "guest@")
+        async with open_world(url, catalogue=False, log_level="error") as opened:
+            yield opened
     finally:
         await _shut(database, out=True)
         await database.connection.execute("drop role guest")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from converge.observing import priced_booking
 from world import Json, World, together
 
@@ -183,7 +184,9 @@ async def change(world: World, booking: Json, total: int) -> Any:
 
 
 def prices(world: World, booking: Json) -> set[int]:
-    amounts = {object.get("amount_total", object.get("amount")) for object in payable(world, booking)}
+    amounts = {
+        object.get("amount_total", object.get("amount")) for object in payable(world, booking)
+    }
     return {amount for amount in amounts if amount is not None}
 
 
@@ -212,9 +215,7 @@ async def test_a_payment_and_a_change_of_price_agree_on_what_is_due(
     world: World, order: str
 ) -> None:
     booking = await priced_booking(world)
-    session = await insist(
-        world, CHECKOUT, {"booking_id": booking["id"], "payment_type": "full"}
-    )
+    session = await insist(world, CHECKOUT, {"booking_id": booking["id"], "payment_type": "full"})
     await slow(world, "/v1/checkout/sessions", "/v1/payment_pages", times=20)
     paying, changing = world.pay(session, status=None), change(world, booking, 50_000)
     if order == "pay first":

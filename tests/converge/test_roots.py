@@ -1,9 +1,10 @@
-"""Whatever is observed, in whatever order and side by side, the booking it concerns is recomputed."""
+"""Whatever is observed, in whatever order, the booking it concerns is recomputed."""
 
 import asyncio
+from typing import Any
 
-import asyncpg
 from converge.observing import (
+    connect,
     give,
     intent_at_stripe,
     paid_at_stripe,
@@ -11,9 +12,8 @@ from converge.observing import (
     refund_at_stripe,
     until_blocked,
 )
-from world import World, together
-
 from payments.sync import process
+from world import World, together
 
 
 async def test_a_refund_that_arrives_first_is_settled_by_its_payment(world: World) -> None:
@@ -41,7 +41,7 @@ async def test_a_refund_beside_a_payment_that_is_being_written_is_not_overlooked
     booking = await priced_booking(world)
     intent = await paid_at_stripe(world, booking)
     refund = await refund_at_stripe(world, intent, amount=4_000)
-    holder = await asyncpg.connect(world.settings.database_url.get_secret_value())
+    holder = await connect(world)
     try:
         # The payment has computed the booking and waits for its row; the refund comes meanwhile.
         async with holder.transaction():
@@ -63,11 +63,8 @@ async def test_a_payment_that_changes_its_reference_is_taken_from_the_old_bookin
     wrong, right = await priced_booking(world), await priced_booking(world)
     intent = await paid_at_stripe(world, wrong)
     await give(world, intent)
-    corrected = await world.at_stripe(
-        "POST",
-        f"/v1/payment_intents/{intent['id']}",
-        **{"metadata[reference]": f"booking:{right['id']}"},
-    )
+    reference: dict[str, Any] = {"metadata[reference]": f"booking:{right['id']}"}
+    corrected = await world.at_stripe("POST", f"/v1/payment_intents/{intent['id']}", **reference)
     ticket = await world.db.fetchval("select nextval('stripe.ticket')")
     await give(world, corrected, ticket=ticket)
     assert (await world.booking(right))["paid_cents"] == 10_000

@@ -1,8 +1,10 @@
-"""The version rule, story by story: what is written, what only confirms, what makes us look again."""
+"""The version rule, story by story: what is written, what confirms, what is looked at again."""
 
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
+
 from converge.observing import (
     give,
     intent_at_stripe,
@@ -14,12 +16,10 @@ from converge.observing import (
     take_ticket,
     wished,
 )
-from prometheus_client import REGISTRY
-from world import Json, World
-
 from payments.core.errors import Problem
 from payments.stripe_api.service import options
 from payments.sync import observe
+from world import Json, World
 
 OLD_VERSION = "2024-06-20"
 

@@ -38,7 +38,7 @@ class Children:
     async def __aenter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._keeper = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(keeper.__file__), stdin=PIPE, process_group=0
+            sys.executable, "-P", "-m", keeper.__name__, stdin=PIPE, process_group=0
         )
         self._expect_to_stay("keeper", self._keeper)
         return self

@@ -1,4 +1,4 @@
-"""Ends its process group when the process that started it is gone; run as a script."""
+"""Ends its process group when the process that started it is gone; run as a module."""
 
 import os
 import signal

@@ -125,7 +125,7 @@ class EmbeddedPostgres:
             if _free(self._place.lock("users"), fcntl.LOCK_SH):
                 return
             time.sleep(TICK)
-        self._reap()
+        self._reap(options=0)
         clusters.end_unsupervised(self._place)
 
     def _supervised(self) -> bool:
@@ -149,7 +149,7 @@ class EmbeddedPostgres:
             # Not a Popen: the supervisor may well outlive us, and Popen takes that for a mistake.
             self._child = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", str(supervisor.__file__), json.dumps(self._order())],
+                [sys.executable, "-P", "-m", supervisor.__name__, json.dumps(self._order())],
                 os.environ,
                 file_actions=[(os.POSIX_SPAWN_DUP2, log.fileno(), target) for target in (1, 2)],
             )
@@ -162,10 +162,10 @@ class EmbeddedPostgres:
             time.sleep(TICK)
         return None
 
-    def _reap(self) -> int | None:
+    def _reap(self, *, options: int = os.WNOHANG) -> int | None:
         if self._child is None:
             return None
-        pid, status = os.waitpid(self._child, os.WNOHANG)
+        pid, status = os.waitpid(self._child, options)
         if not pid:
             return None
         self._child = None

@@ -1,4 +1,4 @@
-"""Keeps one PostgreSQL running while any process holds the users' lock; run as a script."""
+"""Keeps one PostgreSQL running while any process holds the users' lock; run as a module."""
 
 import fcntl
 import json
@@ -23,7 +23,7 @@ def supervise(order: dict[str, Any]) -> int:
     """
     os.setsid()  # Ctrl-C in a user's terminal is that user's affair
     with Path(order["own_lock"]).open("w") as mine, Path(order["users_lock"]).open("w") as users:
-        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(mine, fcntl.LOCK_EX)  # waits only for those who look whether it is held
         server = subprocess.Popen(  # noqa: S603 - the command is built by payments.dev.postgres
             order["command"], stdin=subprocess.DEVNULL, cwd=order["cwd"], **order["identity"]
         )
