@@ -261,12 +261,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "prices",
-        sa.Column("product", sa.Text(), nullable=False),
-        sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("product", sa.Text(), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
         sa.Column("unit_amount", sa.BigInteger(), nullable=True),
         sa.Column("lookup_key", sa.Text(), nullable=True),
-        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=True),
         sa.Column("interval", sa.Text(), nullable=True),
         sa.Column("interval_count", sa.BigInteger(), nullable=True),
         sa.Column("id", sa.Text(), nullable=False),
@@ -286,11 +286,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_prices_product"), "prices", ["product"], unique=False, schema="stripe")
     op.create_table(
         "products",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=True),
         sa.Column("default_price", sa.Text(), nullable=True),
-        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("livemode", sa.Boolean(), nullable=False),

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 from stripe._object_classes import OBJECT_CLASSES
+
 from stripe_sandbox.contract.forms import MalformedForm, parse_form
 from stripe_sandbox.contract.requests import validate
 from stripe_sandbox.contract.responses import blank, check, filled, resource_class

@@ -2,12 +2,18 @@
 
 import pytest
 import stripe
+
 from stripe_sandbox.testing import Bench
 
 
 async def test_a_customer_is_created_whole(bench: Bench) -> None:
     customer = await bench.stripe.v1.customers.create_async(
-        {"email": "a@example.com", "name": "Ann", "address": {"line1": "Way 1"}, "metadata": {"u": "1"}}
+        {
+            "email": "a@example.com",
+            "name": "Ann",
+            "address": {"line1": "Way 1"},
+            "metadata": {"u": "1"},
+        }
     )
     assert customer.id.startswith("cus_")
     assert customer.address is not None

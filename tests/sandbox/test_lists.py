@@ -2,6 +2,7 @@
 
 import pytest
 import stripe
+
 from stripe_sandbox.testing import Bench
 
 

@@ -1,5 +1,6 @@
 """Payments: PaymentIntents as Stripe has them, linked to what they pay for."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -84,10 +85,24 @@ PAYMENT_INTENT = Resource(
 RESOURCES = (PAYMENT_INTENT,)
 
 
-async def roots(_: AsyncConnection, observed: Observed) -> set[str]:
-    """A PaymentIntent of ours concerns the reference it was made for."""
-    references = (reference_of(intent) for intent in observed.get(PAYMENT_INTENT.name, ()))
-    return {reference for reference in references if reference}
+def root_of(intent: str) -> str:
+    """What orders everything that concerns one payment, known or not: its refunds and itself."""
+    return f"{PAYMENT_INTENT.name}:{intent}"
+
+
+async def references(tx: AsyncConnection, intents: Collection[str]) -> set[str]:
+    """What these payments were made for, as far as they are mirrored."""
+    query = select(PaymentIntent.reference).where(PaymentIntent.id.in_(intents))
+    return {reference for reference in (await tx.execute(query)).scalars() if reference}
+
+
+async def roots(tx: AsyncConnection, observed: Observed) -> set[str]:
+    """A PaymentIntent concerns itself, the reference that it names, and the one it named before."""
+    intents = {intent["id"]: reference_of(intent) for intent in observed.get("payment_intent", ())}
+    if not intents:
+        return set()
+    named = {reference for reference in intents.values() if reference}
+    return named | {root_of(id) for id in intents} | await references(tx, intents)
 
 
 # The view joins mirrors and rows of ours; its SQL stands in the migration that made it.

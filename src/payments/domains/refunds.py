@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
-from payments.domains.payments import PaymentIntent
+from payments.domains.payments import references, root_of
 from payments.sync.resources import Mirror, Observed, Resource, StripeObject
 
 PHASES = {"succeeded": 1, "failed": 2, "canceled": 2}
@@ -43,11 +42,11 @@ RESOURCES = (REFUND,)
 
 
 async def roots(tx: AsyncConnection, observed: Observed) -> set[str]:
-    """A refund concerns what its payment was made for. Where the payment is not here yet, its own
-    arrival will find the refund.
+    """A refund concerns its payment and what that was made for. Where the payment is not here yet,
+    its own arrival, ordered by the same lock, finds the refund.
     """
-    intents = {refund.get("payment_intent") for refund in observed.get(REFUND.name, ())} - {None}
+    named = (refund.get("payment_intent") for refund in observed.get(REFUND.name, ()))
+    intents = {str(intent) for intent in named if intent}
     if not intents:
         return set()
-    query = select(PaymentIntent.reference).where(PaymentIntent.id.in_(intents))
-    return {reference for reference in (await tx.execute(query)).scalars() if reference}
+    return {root_of(intent) for intent in intents} | await references(tx, intents)

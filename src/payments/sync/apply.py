@@ -112,14 +112,15 @@ async def apply_in(
     observed = by_resource(latest)
     roots |= await _roots(tx, sync, observed)
     await locked(tx, roots)
+    # A refund may have waited for the lock behind the payment that says whose it is, and a row may
+    # have moved from one reference to another.
+    found = await _roots(tx, sync, observed)
+    if not found <= roots:
+        raise _MoreRoots(found)
     for resource in sync.registry.resources:
         if of_it := [o for o in latest if o.resource is resource]:
             refused = await _write(tx, sync, of_it, now)
             doubtful |= {(resource, id) for id in refused}
-    # A refund may have waited for the lock behind the payment that says whose it is.
-    found = await _roots(tx, sync, observed)
-    if not found <= roots:
-        raise _MoreRoots(found)
     for settle in sync.registry.settles:
         await settle(tx, frozenset(roots), now)
     await inbox.request_fetches(tx, doubtful)
@@ -186,8 +187,8 @@ async def _write(
             bound = {"rows": orjson.dumps(left).decode()}
             refused |= set((await tx.execute(_differing(resource), bound)).scalars())
     for observation in observations:
-        if observation.gone:
-            await _bury(tx, observation, now)
+        if observation.gone and await _bury(tx, sync, observation, now):
+            refused.add(observation.id)
     return refused
 
 
@@ -250,15 +251,31 @@ def _differing(resource: Resource) -> TextClause:
     )
 
 
-async def _bury(tx: AsyncConnection, observation: Observation, now: datetime) -> None:
-    """Mark a row as deleted at Stripe; it stays, for what refers to it."""
+async def _bury(tx: AsyncConnection, sync: Sync, observation: Observation, now: datetime) -> bool:
+    """Mark an object as deleted at Stripe, known or not; its row stays for what refers to it.
+    Return whether a later answer says that it lives, so that it has to be looked at again.
+    """
     table = observation.resource.relation
-    await tx.execute(
+    buried = await tx.execute(
         text(
             f"""
-            update {table} set deleted = true, ticket = :ticket, updated_at = :now
-            where id = :id and ticket < :ticket
+            insert into {table} as t
+                (id, livemode, phase, ticket, deleted, account, created_at, updated_at)
+            values (:id, :livemode, 0, :ticket, true,
+                    coalesce((select account from installation), ''), :now, :now)
+            on conflict (id) do update set deleted = true, ticket = :ticket, updated_at = :now
+            where t.ticket < :ticket
+            returning t.id
             """  # noqa: S608 - as above
         ),
-        {"ticket": observation.ticket, "now": now, "id": observation.id},
+        {
+            "id": observation.id,
+            "livemode": sync.livemode,
+            "ticket": observation.ticket,
+            "now": now,
+        },
     )
+    if buried.first() is not None:
+        return False
+    lives = text(f"select 1 from {table} where id = :id and not deleted")
+    return (await tx.execute(lives, {"id": observation.id})).first() is not None

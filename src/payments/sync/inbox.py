@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, func, text
+from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, TextClause, func, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -104,36 +104,40 @@ async def store(tx: AsyncConnection, rows: Sequence[Row]) -> int:
     return int((await tx.execute(_STORE, columns)).scalar_one())
 
 
-_FRESH: Final = "attempts = 0"
-_TRIED: Final = "attempts > 0"
 _RETURN: Final = "id, type, resource, object_id, body, attempts, generation"
-
-
-def _due(condition: str, limit: int) -> str:
-    return (
-        f"select {_RETURN} from stripe_events where lane = :lane and not_before <= now() "  # noqa: S608
-        f"and {condition} order by not_before limit {limit} for update skip locked"
-    )
+_DUE: Final = f"select {_RETURN} from stripe_events where lane = :lane and not_before <= now()"  # noqa: S608 - constants
+_LOCK: Final = "order by not_before limit :limit for update skip locked"
+_CLAIM: Final = text(f"{_DUE} {_LOCK}")
+_CLAIM_FRESH: Final = text(f"{_DUE} and attempts = 0 {_LOCK}")
+_CLAIM_TRIED: Final = text(f"{_DUE} and attempts > 0 {_LOCK}")
 
 
 async def claim(tx: AsyncConnection, *, lane: int, limit: int) -> list[Claimed]:
-    """Lock due rows for this transaction. What has failed before comes alone, so that it cannot
-    take others down with it.
-    """
-    for query in (_due(_FRESH, limit), _due(_TRIED, 1)):
-        if rows := (await tx.execute(text(query), {"lane": lane})).all():
-            return [Claimed(*row) for row in rows]
-    return []
+    """Lock due rows for this transaction, whether or not they have failed before."""
+    return await _claimed(tx, _CLAIM, {"lane": lane, "limit": limit})
 
 
-async def claim_one(tx: AsyncConnection, id: str) -> Claimed | None:
+async def claim_fresh(tx: AsyncConnection, *, lane: int, limit: int) -> list[Claimed]:
+    """Lock due rows that have never failed; they may share a transaction."""
+    return await _claimed(tx, _CLAIM_FRESH, {"lane": lane, "limit": limit})
+
+
+async def claim_tried(tx: AsyncConnection, *, lane: int) -> list[Claimed]:
+    """Lock one due row that has failed before: alone, so that it takes no others down with it."""
+    return await _claimed(tx, _CLAIM_TRIED, {"lane": lane, "limit": 1})
+
+
+async def _claimed(tx: AsyncConnection, query: TextClause, bound: dict[str, int]) -> list[Claimed]:
+    return [Claimed(*row) for row in (await tx.execute(query, bound)).all()]
+
+
+async def claim_one(tx: AsyncConnection, *, id: str) -> list[Claimed]:
     """Lock one row, if it is still to be done and nobody else holds it."""
     query = (
         f"select {_RETURN} from stripe_events where id = :id and not_before is not null "  # noqa: S608 - a constant
         "for update skip locked"
     )
-    row = (await tx.execute(text(query), {"id": id})).first()
-    return Claimed(*row) if row else None
+    return [Claimed(*row) for row in (await tx.execute(text(query), {"id": id})).all()]
 
 
 async def lease(tx: AsyncConnection, rows: Collection[Claimed]) -> None:
@@ -190,7 +194,8 @@ async def request_fetches(
             select 'fetch:' || w.resource || ':' || w.id, 'fetch', w.resource, w.id, {FETCH}, now()
             from unnest(cast(:names as text[]), cast(:ids as text[])) as w(resource, id) order by 1
             on conflict (id) do update set not_before = now(), done_at = null, outcome = null,
-                error = null, attempts = 0, generation = stripe_events.generation + 1
+                error = null, attempts = 0, received_at = now(),
+                generation = stripe_events.generation + 1
             where :idle = 0 or (stripe_events.not_before is null
                                 and stripe_events.done_at < now() - make_interval(secs => :idle))
             """  # noqa: S608 - a constant
@@ -221,7 +226,8 @@ async def postpone(tx: AsyncConnection, row: Claimed, exc: Exception, *, own_fau
             update stripe_events e set attempts = :attempts, error = :error,
                 outcome = case when dead then 'dead' end,
                 not_before = case when not dead then now() + make_interval(secs => :wait) end
-            from fate where e.id = fate.id and generation = :generation returning outcome
+            from fate where e.id = fate.id and generation = :generation and not_before is not null
+            returning outcome
             """
         ),
         {
@@ -240,13 +246,13 @@ async def postpone(tx: AsyncConnection, row: Claimed, exc: Exception, *, own_fau
         alert(
             "dead_event",
             "an event could not be applied and was given up",
-            event=row.id,
+            event_id=row.id,
             type=row.type,
         )
     else:
         log.warning(
             "event postponed",
-            event=row.id,
+            event_id=row.id,
             type=row.type,
             attempts=attempts,
             wait=wait,

@@ -1,7 +1,8 @@
 """One turn of the worker in each lane: claim, look where needed, apply, finish."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -9,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core import errors
 from payments.core.db import is_outage
+from payments.core.telemetry import alert
+from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Delivery
 from payments.sync import inbox
 from payments.sync.apply import Observation, Sync, apply, apply_in, with_roots
@@ -43,43 +46,50 @@ def payload(sync: Sync, row: Claimed) -> Observation:
 
 
 async def drain_payloads(sync: Sync) -> int:
-    """Apply up to 500 events in one transaction; return how many. If the batch fails, each of its
-    events gets a transaction of its own, and only the guilty one is postponed.
+    """Apply up to 500 fresh events in one transaction, and one that has failed before in another;
+    return how many. If the batch fails, each of its events gets a transaction of its own, and only
+    the guilty one is postponed.
     """
+
+    async def fresh(tx: AsyncConnection) -> list[Claimed]:
+        return await inbox.claim_fresh(tx, lane=PAYLOAD, limit=PAYLOAD_BATCH)
+
+    async def tried(tx: AsyncConnection) -> list[Claimed]:
+        return await inbox.claim_tried(tx, lane=PAYLOAD)
+
+    batch, exc = await _apply_claimed(sync, fresh)
+    for row in batch if exc else ():
+        await _apply_alone(sync, partial(inbox.claim_one, id=row.id))
+    return len(batch) + await _apply_alone(sync, tried)
+
+
+Claim = Callable[[AsyncConnection], Awaitable[list[Claimed]]]
+
+
+async def _apply_alone(sync: Sync, claim: Claim) -> int:
+    rows, exc = await _apply_claimed(sync, claim)
+    if exc is not None:
+        await _postpone(sync, rows, exc)
+    return len(rows)
+
+
+async def _apply_claimed(sync: Sync, claim: Claim) -> tuple[list[Claimed], Exception | None]:
+    """Claim, apply and finish in one transaction; return what was claimed, and what went wrong."""
     claimed: list[Claimed] = []
 
     async def work(tx: AsyncConnection, roots: set[str]) -> None:
-        claimed[:] = await inbox.claim(tx, lane=PAYLOAD, limit=PAYLOAD_BATCH)
+        claimed[:] = await claim(tx)
         if claimed:
             await apply_in(tx, sync, [payload(sync, row) for row in claimed], roots)
             await inbox.finish(tx, claimed)
 
     try:
         await with_roots(sync.db, work)
-    except Exception:
+    except Exception as exc:
         if not claimed:
             raise
-        for row in claimed:
-            await _alone(sync, row.id)
-    return len(claimed)
-
-
-async def _alone(sync: Sync, id: str) -> None:
-    held: list[Claimed] = []
-
-    async def work(tx: AsyncConnection, roots: set[str]) -> None:
-        row = await inbox.claim_one(tx, id)
-        held[:] = [row] if row else []
-        if row:
-            await apply_in(tx, sync, [payload(sync, row)], roots)
-            await inbox.finish(tx, held)
-
-    try:
-        await with_roots(sync.db, work)
-    except Exception as exc:
-        if not held:
-            raise
-        await _postpone(sync, held, exc)
+        return claimed, exc
+    return claimed, None
 
 
 async def drain_fetches(sync: Sync, throttle: Throttle) -> int:
@@ -108,6 +118,8 @@ async def _fetch(sync: Sync, throttle: Throttle, rows: Sequence[Claimed]) -> Non
     except Exception as exc:  # noqa: BLE001 - every fault is the rows' own story, told in the inbox
         if isinstance(exc, errors.StripeBusy):
             throttle.slow_down()
+        if isinstance(exc, StripeObjectMissing):
+            alert("object_missing", "Stripe has no such object: wrong key?", id=rows[0].object_id)
         await _postpone(sync, rows, exc)
 
 

@@ -48,11 +48,11 @@ async def list_products(
 ) -> Page[ProductOut]:
     """What is for sale, as Stripe has it."""
     async with ctx.db.transaction() as tx:
-        query = select(Product).where(Product.active, ~Product.deleted)
+        query = select(Product).where(Product.active.is_(True), ~Product.deleted)
         table = Product.__table__
         rows, more = await paging.page(tx, query, table, limit=limit, starting_after=starting_after)
         active = select(Price).where(
-            Price.product.in_([row.id for row in rows]), Price.active, ~Price.deleted
+            Price.product.in_([row.id for row in rows]), Price.active.is_(True), ~Price.deleted
         )
         prices = (await tx.execute(active.order_by(Price.lookup_key, Price.id))).all()
     return Page(

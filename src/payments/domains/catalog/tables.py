@@ -11,15 +11,17 @@ from payments.sync.resources import Mirror, Resource, StripeObject
 
 
 class Product(Mirror):
-    """What is sold; its metadata carries what the business attaches to it."""
+    """What is sold; its metadata carries what the business attaches to it. All columns are null in
+    the tombstone of one that was never seen alive.
+    """
 
     __tablename__ = "products"
 
-    name: Mapped[str]
+    name: Mapped[str | None]
     description: Mapped[str | None]
-    active: Mapped[bool]
+    active: Mapped[bool | None]
     default_price: Mapped[str | None]
-    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+    metadata_: Mapped[dict[str, Any] | None] = mapped_column("metadata")
 
 
 class Price(Mirror):
@@ -27,12 +29,12 @@ class Price(Mirror):
 
     __tablename__ = "prices"
 
-    product: Mapped[str] = mapped_column(index=True)
-    active: Mapped[bool]
-    currency: Mapped[str]
+    product: Mapped[str | None] = mapped_column(index=True)
+    active: Mapped[bool | None]
+    currency: Mapped[str | None]
     unit_amount: Mapped[int | None]
     lookup_key: Mapped[str | None] = mapped_column(index=True)
-    type: Mapped[str]
+    type: Mapped[str | None]
     interval: Mapped[str | None]
     interval_count: Mapped[int | None]
 
@@ -83,7 +85,7 @@ async def prices(tx: AsyncConnection, prefix: str) -> dict[str, Money]:
     """Active one-time prices by lookup key, of those whose key begins with `prefix`."""
     query = select(Price.lookup_key, Price.unit_amount, Price.currency).where(
         Price.lookup_key.startswith(prefix, autoescape=True),
-        Price.active,
+        Price.active.is_(True),
         ~Price.deleted,
         Price.type == "one_time",
         Price.unit_amount.is_not(None),

@@ -7,14 +7,14 @@ from typing import Any, Final, Literal
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context
 from payments.core.errors import Conflict, InFlight, StripeRejected
 from payments.domains.checkout.tables import CHECKOUT_SESSION, OpenPayable, slot
 from payments.domains.payables import Offer
-from payments.domains.payments import PAYMENT_INTENT
+from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
 from payments.settings import STALE_KEY
 from payments.stripe_api.service import options
 from payments.sync import observe
@@ -98,8 +98,15 @@ async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, Offer, li
 async def _open_rows(
     tx: AsyncConnection, reference: str, slot: str | None = None
 ) -> list[Row[Any]]:
+    """Reservations that can be paid: open ones, and those of a debit that failed, whose
+    client_secret is still out.
+    """
+    again = select(PaymentIntent.id).where(
+        PaymentIntent.reference == reference, PaymentIntent.status.in_(PAYABLE)
+    )
     query = select(OpenPayable).where(
-        OpenPayable.reference == reference, OpenPayable.closed_at.is_(None)
+        OpenPayable.reference == reference,
+        or_(OpenPayable.closed_at.is_(None), OpenPayable.stripe_id.in_(again)),
     )
     if slot is not None:
         query = query.where(OpenPayable.slot == slot)
@@ -116,8 +123,11 @@ async def _realise(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
     """
     resource = RESOURCES[row.form]
     if row.stripe_id is not None:
-        found = await observe.refresh(ctx.sync, resource, row.stripe_id)
-        return found if found["status"] in PAYABLE else None
+        found = await _look(ctx, row, row.stripe_id)
+        if found["status"] in PAYABLE:
+            return found
+        await _mark_closed(ctx, row)
+        return None
     made = await observe.create(
         ctx.sync,
         resource,
@@ -129,6 +139,16 @@ async def _realise(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
         await close(ctx, row, stripe_id=made["id"])
         raise InFlight("another request has replaced this one", retry_after=1)
     return made if made["status"] in PAYABLE else None
+
+
+async def _look(ctx: Context, row: Row[Any], id: str) -> dict[str, Any]:
+    """The object now; of a session that is complete, its payment too: a price that is asked for
+    next must know about the money.
+    """
+    found = await observe.refresh(ctx.sync, RESOURCES[row.form], id)
+    if row.form == "checkout_session" and found["status"] == "complete" and found["payment_intent"]:
+        await observe.refresh(ctx.sync, PAYMENT_INTENT, found["payment_intent"])
+    return found
 
 
 async def _create(client: Any, row: Row[Any]) -> Any:
@@ -195,12 +215,12 @@ async def close(ctx: Context, row: Row[Any], *, stripe_id: str | None = None) ->
             return
         id = str(found["id"])
     resource = RESOURCES[row.form]
-    if (await observe.refresh(ctx.sync, resource, id))["status"] in PAYABLE:
+    if (await _look(ctx, row, id))["status"] in PAYABLE:
         try:
             await observe.perform(ctx.sync, resource, lambda c: _cancel(c, row, id))
         except StripeRejected:
             # Paid or expired in between: what it is now decides, not what it was.
-            if (await observe.refresh(ctx.sync, resource, id))["status"] in PAYABLE:
+            if (await _look(ctx, row, id))["status"] in PAYABLE:
                 raise
     await _mark_closed(ctx, row)
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import CheckConstraint, Index, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -109,24 +109,36 @@ CHECKOUT_SESSION = Resource(
 )
 
 
-async def roots(_: AsyncConnection, observed: Observed) -> set[str]:
-    """A session of ours concerns the reference it was made for."""
-    references = (reference_of(session) for session in observed.get(CHECKOUT_SESSION.name, ()))
-    return {reference for reference in references if reference}
+async def roots(tx: AsyncConnection, observed: Observed) -> set[str]:
+    """A session concerns itself, the reference that it names, and the one it named before."""
+    sessions = {session["id"]: session for session in observed.get(CHECKOUT_SESSION.name, ())}
+    if not sessions:
+        return set()
+    query = select(CheckoutSession.reference).where(CheckoutSession.id.in_(sessions))
+    before = (await tx.execute(query)).scalars()
+    named = {*before, *(reference_of(session) for session in sessions.values())}
+    return {f"{CHECKOUT_SESSION.name}:{id}" for id in sessions} | {r for r in named if r}
 
 
 _CLOSE: Final = text(
     """
     update open_payables p set closed_at = :now
     where p.reference = any(:references) and p.closed_at is null and (
-        exists (select from stripe.checkout_sessions s
-                where s.id = p.stripe_id and s.status in ('complete', 'expired'))
-        or exists (select from stripe.payment_intents i where i.id = p.stripe_id
-                   and i.status in ('succeeded', 'canceled', 'processing', 'requires_capture')))
+        exists (
+            select from stripe.checkout_sessions s
+            left join stripe.payment_intents i on i.id = s.payment_intent
+            where s.id = p.stripe_id and (s.status = 'expired' or s.status = 'complete'
+                and (s.payment_intent is null or i.status in (
+                     'succeeded', 'canceled', 'processing', 'requires_capture'))))
+        or exists (
+            select from stripe.payment_intents i where i.id = p.stripe_id
+            and i.status in ('succeeded', 'canceled', 'processing', 'requires_capture')))
     """
 )
 
 
 async def settle(tx: AsyncConnection, roots: frozenset[str], now: datetime) -> None:
-    """Close the reservations whose session or intent can no longer be paid."""
+    """Close the reservations whose session or intent can no longer be paid. A complete session is
+    open here until its payment is known: until then, its money would be offered again.
+    """
     await tx.execute(_CLOSE, {"now": now, "references": sorted(roots)})
