@@ -85,15 +85,21 @@ def create_app(
     app.state.payables = slices.payables
     app.state.authenticate = authenticate or JWTAuthenticator(settings)
     errors.install(app)
-    for router in slices.routers:
-        app.include_router(router, prefix="/api/v1", responses=errors.problems(errors.Unavailable))
+    _mount(app, slices.routers, routers)
+    _wrap(app, settings)
+    return app
+
+
+def _mount(app: FastAPI, slices: Sequence[APIRouter], further: Sequence[APIRouter]) -> None:
+    """The slices under /api/v1 and, unlisted, under /api; the rest under no prefix."""
+    for router in slices:
+        outages = errors.problems(errors.Unavailable)
+        app.include_router(router, prefix="/api/v1", responses=outages)
         app.include_router(router, prefix="/api", include_in_schema=False)
     for path in WEBHOOK_ALIASES:
         app.add_api_route(path, receive_webhook, methods=["POST"], include_in_schema=False)
-    for router in (probes.router, *routers):
+    for router in (probes.router, *further):
         app.include_router(router)
-    _wrap(app, settings)
-    return app
 
 
 async def greet(ctx: Context) -> None:

@@ -209,52 +209,40 @@ async def request_fetches(
     await tx.execute(text(f"select pg_notify('{CHANNEL}', '')"))
 
 
+_POSTPONE: Final = text(
+    """
+    with fate as (
+        select id, :exhausted and received_at < now() - make_interval(hours => :hours) as dead
+        from stripe_events where id = :id
+    )
+    update stripe_events e set attempts = :attempts, error = :error,
+        outcome = case when dead then 'dead' end,
+        not_before = case when not dead then now() + make_interval(secs => :wait) end
+    from fate where e.id = fate.id and generation = :generation and not_before is not null
+    returning outcome
+    """
+)
+
+
 async def postpone(tx: AsyncConnection, row: Claimed, exc: Exception, *, own_fault: bool) -> None:
     """Give a row back. A fault of the network or the database is no attempt; our own counts, and
     after 12 of them and 72 h the row is dead: kept, alerted, replayable.
     """
     attempts = row.attempts + own_fault
     wait = min(2**attempts, 3600) if own_fault else 2
-    updated = await tx.execute(
-        text(
-            """
-            with fate as (
-                select id,
-                       :exhausted and received_at < now() - make_interval(hours => :hours) as dead
-                from stripe_events where id = :id
-            )
-            update stripe_events e set attempts = :attempts, error = :error,
-                outcome = case when dead then 'dead' end,
-                not_before = case when not dead then now() + make_interval(secs => :wait) end
-            from fate where e.id = fate.id and generation = :generation and not_before is not null
-            returning outcome
-            """
-        ),
-        {
-            "attempts": attempts,
-            "error": mask(f"{type(exc).__name__}: {exc}")[:2000],
-            "exhausted": attempts >= DEAD_ATTEMPTS,
-            "hours": DEAD_HOURS,
-            "wait": wait,
-            "id": row.id,
-            "generation": row.generation,
-        },
-    )
-    dead = updated.scalar_one_or_none() == "dead"
+    bound = {
+        "attempts": attempts,
+        "error": mask(f"{type(exc).__name__}: {exc}")[:2000],
+        "exhausted": attempts >= DEAD_ATTEMPTS,
+        "hours": DEAD_HOURS,
+        "wait": wait,
+        "id": row.id,
+        "generation": row.generation,
+    }
+    dead = (await tx.execute(_POSTPONE, bound)).scalar_one_or_none() == "dead"
     EVENTS.labels(outcome="dead" if dead else "postponed").inc()
+    facts = {"event_id": row.id, "type": row.type, "attempts": attempts, "error": bound["error"]}
     if dead:
-        alert(
-            "dead_event",
-            "an event could not be applied and was given up",
-            event_id=row.id,
-            type=row.type,
-        )
+        alert("dead_event", "an event could not be applied and was given up", **facts)
     else:
-        log.warning(
-            "event postponed",
-            event_id=row.id,
-            type=row.type,
-            attempts=attempts,
-            wait=wait,
-            error=repr(exc),
-        )
+        log.warning("event postponed", wait=wait, **facts)
