@@ -20,7 +20,8 @@ FROM python:3.11-slim-bookworm
 
 RUN useradd --system --uid 10001 --no-create-home payments
 COPY --from=build /opt/payments /opt/payments
-ENV PATH=/opt/payments/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000
+ENV PATH=/opt/payments/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    ENVIRONMENT=production HOST=0.0.0.0 PORT=8000
 
 USER payments
 WORKDIR /

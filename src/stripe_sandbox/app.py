@@ -33,7 +33,7 @@ class App:
                 *CheckoutPage(sandbox).routes(),
                 *ChallengePage(sandbox).routes(),
             ],
-            lifespan=self._lifespan,
+            lifespan=self.lifespan,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +43,7 @@ class App:
             await self._rest(scope, receive, send)
 
     @asynccontextmanager
-    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
         self.sandbox.start()
         try:
             yield

@@ -1,6 +1,7 @@
 """A Checkout Session from its payment to its end: completion, late results of debits, expiry."""
 
 from stripe_sandbox import paying
+from stripe_sandbox.collecting import release
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.errors import StripeError, invalid, refused
 from stripe_sandbox.resources.payment_methods import usable_method
@@ -70,7 +71,7 @@ def expire(work: Work, session: Body) -> None:
     work.unschedule(EXPIRE, session)
     intent = work.get("payment_intent", session["payment_intent"])
     if intent and intent["status"] in paying.CANCELABLE:
-        paying.cancel(work, intent, reason="expired")
+        release(work, intent, reason="expired")
     work.change(session, status="expired", url=None)
     work.emit("checkout.session.expired", session)
 

@@ -6,9 +6,9 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 import uvicorn
@@ -56,45 +56,59 @@ app = typer.Typer(
 )
 
 
+_BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="Where a browser finds it, if not where it binds (a container, a proxy).",
+        show_default="the address it binds",
+    ),
+]
+_State = Annotated[
+    Path | None,
+    typer.Option(
+        help="File that keeps everything across restarts, kill -9 included.",
+        metavar="FILE",
+        show_default="in memory",
+    ),
+]
+_WebhookUrl = Annotated[
+    str | None, typer.Option(help="Endpoint that receives every event, from the start on.")
+]
+_WebhookSecret = Annotated[
+    str | None, typer.Option(help="Its signing secret.", show_default="made up once and printed")
+]
+_LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], typer.Option(help="How much to tell.")
+]
+
+
 @app.command(help=_HELP)
 def serve(
     *,
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to bind; 0 takes a free one.")] = 12111,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            help="File that keeps everything across restarts, kill -9 included.",
-            metavar="FILE",
-            show_default="in memory",
-        ),
-    ] = None,
-    webhook_url: Annotated[
-        str | None, typer.Option(help="Endpoint that receives every event, from the start on.")
-    ] = None,
-    webhook_secret: Annotated[
-        str | None,
-        typer.Option(help="Its signing secret.", show_default="made up once and printed"),
-    ] = None,
+    base_url: _BaseUrl = None,
+    state: _State = None,
+    webhook_url: _WebhookUrl = None,
+    webhook_secret: _WebhookSecret = None,
     settle_after: Annotated[
         float, typer.Option(help="Seconds until debits, pending refunds and fees settle.")
     ] = 3.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the state file first.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: _LogLevel = "info",
 ) -> None:
     logging.basicConfig(level=log_level.upper(), format="%(levelname)-7s %(name)s  %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    listener = _listen(host, port)
-    port = listener.getsockname()[1]
-    config = Config(
-        base_url=f"http://{host}:{port}",
-        state=state,
-        fresh=fresh,
-        webhook_url=webhook_url,
-        webhook_secret=webhook_secret,
-        settle_after=settle_after,
-    )
-    asyncio.run(_serve(config, listener, log_level))
+    with closing(_listen(host, port)) as listener:
+        config = Config(
+            base_url=base_url or f"http://{host}:{listener.getsockname()[1]}",
+            state=state,
+            fresh=fresh,
+            webhook_url=webhook_url,
+            webhook_secret=webhook_secret,
+            settle_after=settle_after,
+        )
+        asyncio.run(_serve(config, listener, log_level))
 
 
 def main() -> None:
@@ -107,6 +121,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
+        listener.close()
         _stop(f"stripe-sandbox: cannot listen on {host}:{port}: {error.strerror}; try --port 0")
     return listener
 

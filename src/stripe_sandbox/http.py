@@ -59,6 +59,7 @@ class Api:
 
     async def _answer(self, request: Request, request_id: str) -> Answer:
         authenticate(request.headers.get("authorization"))
+        _warn_of_version(request)
         verb, path = request.method.lower(), request.url.path
         key = request.headers.get("idempotency-key") if verb == "post" else None
         params = await _params(request)
@@ -136,6 +137,12 @@ def _error(fault: Fault) -> StripeError | None:
     code = "rate_limit" if fault.status == HTTPStatus.TOO_MANY_REQUESTS else None
     text = f"A fault of the sandbox: {fault.status} {fault.when} the work."
     return StripeError(fault.status, kind, text, code=code)
+
+
+def _warn_of_version(request: Request) -> None:
+    version = request.headers.get("stripe-version", stripe.api_version)
+    if version != stripe.api_version:
+        log.warning("asked for version %s; the sandbox speaks %s", version, stripe.api_version)
 
 
 def _headers(request: Request, answer: Answer, request_id: str) -> dict[str, str]:

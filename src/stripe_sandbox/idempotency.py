@@ -57,7 +57,7 @@ class Keys:
             StripeError: the key was used with other parameters.
         """
         row = state.get(KEY, key)
-        if row is None or row["at"] < time.time() - _KEPT:
+        if row is None or _is_old(row):
             return None
         if row["fingerprint"] != print_:
             raise StripeError(
@@ -70,5 +70,14 @@ class Keys:
             )
         return row
 
+    def forget_old(self, state: State) -> None:
+        old = [key for key, row in state.rows(KEY).items() if _is_old(row)]
+        for key in old:
+            state.drop(KEY, key)
+
     def keep(self, state: State, key: str, **answer: Any) -> None:
         state.put(KEY, key, {"at": time.time(), **answer})
+
+
+def _is_old(row: Row) -> bool:
+    return bool(row["at"] < time.time() - _KEPT)

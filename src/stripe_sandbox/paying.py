@@ -1,30 +1,32 @@
-"""Taking money with a payment intent: attempts, authentication, late debits, capture."""
+"""Paying with a payment intent: attempts, and the authentication they may need."""
 
 import logging
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from stripe_sandbox.cards import (
     AUTHENTICATION_FAILED,
     AUTHENTICATION_REQUIRED,
-    Decline,
     Instrument,
 )
+from stripe_sandbox.collecting import begin_debit, collect
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import CardDeclined, StripeError, invalid, refused
-from stripe_sandbox.resources.charges import book, record_charge
+from stripe_sandbox.declining import fail, give_back
+from stripe_sandbox.errors import StripeError, invalid, refused
+from stripe_sandbox.resources.charges import record_charge
 from stripe_sandbox.resources.payment_methods import attach, instrument_of
 from stripe_sandbox.work import Work
 
 log = logging.getLogger("stripe_sandbox.cards")
 
+TYPES = ("card", "us_bank_account", "sepa_debit")
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (*OPEN, "requires_capture")
 
 
 def new_intent(work: Work, **fields: Any) -> Body:
     id = work.new_id("payment_intent")
-    types = ["card", "us_bank_account", "sepa_debit"]
     intent = work.create(
         "payment_intent",
         id=id,
@@ -35,7 +37,7 @@ def new_intent(work: Work, **fields: Any) -> Body:
             "client_secret": f"{id}_secret_{secrets.token_hex(12)}",
             "confirmation_method": "automatic",
             "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-            "payment_method_types": permitted_types(types, fields),
+            "payment_method_types": permitted_types(TYPES, fields),
             "status": "requires_payment_method",
             **fields,
         },
@@ -44,7 +46,7 @@ def new_intent(work: Work, **fields: Any) -> Body:
     return intent
 
 
-def permitted_types(types: list[str], params: Body) -> list[str]:
+def permitted_types(types: Iterable[str], params: Body) -> list[str]:
     """Those of the types that the `allowed_` and `excluded_` parameters leave."""
     allowed = params.get("allowed_payment_method_types") or types
     excluded = params.get("excluded_payment_method_types") or []
@@ -71,7 +73,7 @@ def attempt(
     if not _needs_authentication(work, method, instrument, off_session=off_session):
         _take(work, intent, method, instrument)
     elif off_session:
-        _fail(work, intent, method, AUTHENTICATION_REQUIRED)
+        fail(work, intent, method, AUTHENTICATION_REQUIRED)
     else:
         action = _next_action(work, intent, return_url)
         work.change(intent, status="requires_action", next_action=action)
@@ -91,56 +93,7 @@ def authenticate(work: Work, intent: Body, *, succeeded: bool) -> None:
     if succeeded:
         _take(work, intent, method, instrument_of(work, method))
     else:
-        _give_back(work, intent, method, AUTHENTICATION_FAILED)
-
-
-def capture(work: Work, intent: Body, amount: int) -> None:
-    """Collect what was authorised, or a part of it; the rest is released."""
-    charge = work.find("charge", intent["latest_charge"])
-    work.change(charge, captured=True, amount_captured=amount)
-    book(work, charge)
-    work.change(intent, status="succeeded", amount_received=amount, amount_capturable=0)
-    work.emit("charge.captured", charge)
-    work.emit("payment_intent.succeeded", intent)
-
-
-def cancel(work: Work, intent: Body, *, reason: str | None) -> None:
-    if intent["status"] == "requires_capture":
-        charge = work.find("charge", intent["latest_charge"])
-        work.change(charge, refunded=True, amount_refunded=charge["amount"])
-        work.emit("charge.refunded", charge)
-    work.change(
-        intent,
-        status="canceled",
-        amount_capturable=0,
-        canceled_at=work.now,
-        cancellation_reason=reason,
-        next_action=None,
-    )
-    work.emit("payment_intent.canceled", intent)
-
-
-def settle_debit(work: Work, intent: Body) -> None:
-    """A debit has come through, or has come back."""
-    method = work.find("payment_method", intent["payment_method"])
-    charge = work.find("charge", intent["latest_charge"])
-    decline = instrument_of(work, method).decline
-    if decline is None:
-        work.change(charge, status="succeeded", paid=True, amount_captured=charge["amount"])
-        book(work, charge)
-        work.change(intent, status="succeeded", amount_received=intent["amount"])
-        work.emit("charge.succeeded", charge)
-        work.emit("payment_intent.succeeded", intent)
-        return
-    work.change(
-        charge,
-        status="failed",
-        captured=False,
-        failure_code=decline.code,
-        failure_message=decline.message,
-    )
-    work.emit("charge.failed", charge)
-    _reopen(work, intent, _error(decline, charge=charge["id"], payment_method=method))
+        give_back(work, intent, method, AUTHENTICATION_FAILED)
 
 
 def unexpected_state(intent: Body, done: str, allowed: tuple[str, ...] = ()) -> StripeError:
@@ -174,10 +127,10 @@ def _require_usable(intent: Body, method: Body) -> None:
 
 def _take(work: Work, intent: Body, method: Body, instrument: Instrument) -> None:
     if instrument.delayed:
-        _begin_debit(work, intent, method)
+        begin_debit(work, intent, method)
         return
     if instrument.decline:
-        _fail(work, intent, method, instrument.decline)
+        fail(work, intent, method, instrument.decline)
     charge = record_charge(work, intent, method, status="succeeded")
     if instrument.later:
         log.warning("%s: %s would follow; it is not simulated", charge["id"], instrument.later)
@@ -187,63 +140,8 @@ def _take(work: Work, intent: Body, method: Body, instrument: Instrument) -> Non
         work.emit("charge.succeeded", charge)
         work.emit("payment_intent.amount_capturable_updated", intent)
     else:
-        _collect(work, intent, charge)
+        collect(work, intent, charge)
     _keep_for_later(work, intent, method)
-
-
-def _collect(work: Work, intent: Body, charge: Body) -> None:
-    if intent["capture_method"] == "automatic":
-        book(work, charge)
-    else:
-        work.settle_later("charge.book", charge)
-    work.change(intent, status="succeeded", amount_received=intent["amount"])
-    work.emit("charge.succeeded", charge)
-    work.emit("payment_intent.succeeded", intent)
-
-
-def _begin_debit(work: Work, intent: Body, method: Body) -> None:
-    charge = record_charge(work, intent, method, status="pending")
-    work.change(intent, status="processing", latest_charge=charge["id"])
-    work.emit("charge.pending", charge)
-    work.emit("payment_intent.processing", intent)
-    work.settle_later("payment_intent.settle_debit", intent)
-
-
-def _fail(work: Work, intent: Body, method: Body, decline: Decline) -> None:
-    charge = record_charge(work, intent, method, status="failed", decline=decline)
-    work.change(intent, latest_charge=charge["id"])
-    work.emit("charge.failed", charge)
-    _give_back(work, intent, method, decline, charge=charge["id"])
-
-
-def _give_back(work: Work, intent: Body, method: Body, decline: Decline, **more: Any) -> None:
-    error = _error(decline, payment_method=dict(method), **more)
-    _reopen(work, intent, error)
-    details = {name: value for name, value in error.items() if name not in ("type", "message")}
-    raise CardDeclined(decline.message, payment_intent=dict(intent), **details)
-
-
-def _reopen(work: Work, intent: Body, error: Body) -> None:
-    """Another method is wanted; the intent may still succeed."""
-    work.change(
-        intent, status="requires_payment_method", payment_method=None, last_payment_error=error
-    )
-    work.emit("payment_intent.payment_failed", intent)
-
-
-def _error(decline: Decline, **more: Any) -> Body:
-    slug = decline.code.replace("_", "-")
-    details = {
-        "advice_code": decline.advice_code,
-        "code": decline.code,
-        "decline_code": decline.decline_code,
-        "doc_url": f"https://stripe.com/docs/error-codes/{slug}",
-        "message": decline.message,
-        "network_decline_code": decline.network_decline_code,
-        "type": "card_error",
-        **more,
-    }
-    return {name: value for name, value in details.items() if value is not None}
 
 
 def _needs_authentication(

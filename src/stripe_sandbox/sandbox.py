@@ -81,6 +81,7 @@ class Sandbox:
         if self._opened is None:
             self._opened = State(self.config.state, fresh=self.config.fresh)
             with self.work() as work:
+                self.keys.forget_old(work.state)
                 configure_endpoint(work)
         return self._opened
 
@@ -92,6 +93,7 @@ class Sandbox:
         now = time.time()
         for row in [row for row in self.state.rows(JOB).values() if row["due"] <= now]:
             self._run(row)
+        self._wake()  # the loop's clock may ring a moment before the time of day has come
 
     def _run(self, row: Row) -> None:
         try:

@@ -68,13 +68,15 @@ class Delivery:
 
 @dataclass(slots=True)
 class Shop:
-    """The endpoint of the configured webhook: remembers what came, answers as it is told to."""
+    """The endpoint of every webhook: remembers what came, answers (or breaks) as it is told to."""
 
     received: list[Delivery] = field(default_factory=list)
-    answers: deque[int] = field(default_factory=deque)
+    answers: deque[int | Exception] = field(default_factory=deque)
 
     async def receive(self, request: httpx2.Request) -> httpx2.Response:
         status = self.answers.popleft() if self.answers else 200
+        if isinstance(status, Exception):
+            raise status
         signature = request.headers["stripe-signature"]
         delivery = Delivery(str(request.url), await request.aread(), signature, status)
         self.received.append(delivery)
@@ -102,7 +104,9 @@ class Bench:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, config: Config | None = None) -> AsyncIterator[Self]:
+    async def open(
+        cls, config: Config | None = None, *, shop: Shop | None = None
+    ) -> AsyncIterator[Self]:
         """A bench that settles and retries only when it is told to, unless `config` says else."""
         config = config or Config(
             base_url="http://sandbox.test",
@@ -111,7 +115,7 @@ class Bench:
             settle_after=3600,
             retry_delays=(0.01, 0.01, 0.01),
         )
-        shop = Shop()
+        shop = shop or Shop()
         outgoing = httpx2.AsyncClient(transport=httpx2.MockTransport(shop.receive))
         app = create_app(config, http=outgoing)
         incoming = httpx2.AsyncClient(

@@ -42,8 +42,6 @@ class Work:
         self.origin = origin
         self.now = int(time.time())
 
-    # -- objects
-
     def create(self, object: str, *, id: str | None = None, **fields: Any) -> Body:
         cls = resource_class(object)
         body = filled(cls, fields)
@@ -94,15 +92,11 @@ class Work:
             self.state.drop(body["object"], body["id"])
         return trace
 
-    # -- notes
-
     def note(self, id: str) -> Row:
         return self.state.get(NOTE, id) or {}
 
     def remember(self, id: str, **facts: Any) -> None:
         self.state.put(NOTE, id, {**self.note(id), **facts})
-
-    # -- events
 
     def emit(self, type: str, body: Body, *, previous: Body | None = None) -> Body:
         """Record an event with the object as it is now and address it to the endpoints."""
@@ -133,8 +127,6 @@ class Work:
             row = {"event": event["id"], "endpoint": endpoint, "attempts": 0, "due": 0.0}
             self.state.put(DELIVERY, f"{event['id']} {endpoint}", row)
         return len(endpoints)
-
-    # -- time
 
     def settle_later(self, job: str, body: Body) -> None:
         """Schedule what Stripe settles by itself, or at once on `POST /_sandbox/settle`."""

@@ -3,11 +3,15 @@
 import asyncio
 import socket
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from rich.console import Console
 
+from payments.dev.api import create_app
+from payments.dev.stack import Stack, panel
 from payments.dev.surroundings import (
     Plan,
     StackRefused,
@@ -17,7 +21,16 @@ from payments.dev.surroundings import (
     kept_secrets,
     sole_stack,
 )
-from payments.settings import Settings
+from payments.settings import Settings, UnsafeSettings
+
+STAGING = {
+    "ENVIRONMENT": "staging",
+    "DATABASE_URL": "postgresql://me@elsewhere/mine",
+    "STRIPE_SECRET_KEY": "sk_test_mine",
+    "STRIPE_WEBHOOK_SECRET": "whsec_mine",
+    "SECRET_KEY": "s" * 32,
+    "FRONTEND_URLS": "https://shop.example.com",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +146,36 @@ def test_the_children_get_what_the_user_did_not_set(tmp_path: Path) -> None:
     assert env["STRIPE_WEBHOOK_SECRET"] == kept_secrets(tmp_path).webhook
     assert env["SECRET_KEY"] == kept_secrets(tmp_path).tokens
     assert env["FRONTEND_URLS"].endswith(plan.url)
+
+
+async def test_a_database_of_ones_own_is_used_as_it_is(tmp_path: Path) -> None:
+    theirs = "postgresql://me@elsewhere/mine"
+    plan = Plan(wishes(), Settings(database_url=SecretStr(theirs)), tmp_path)
+    stack = Stack(plan, Console(quiet=True))
+    async with AsyncExitStack() as held:
+        assert await stack._database(held) is None
+    assert stack._env["DATABASE_URL"] == theirs
+
+
+def test_with_a_key_of_ones_own_webhooks_have_yet_to_be_forwarded(tmp_path: Path) -> None:
+    plan = Plan(wishes(), keyed("http://127.0.0.1:1"), tmp_path)
+    with (console := Console(width=80)).capture() as shown:
+        console.print(panel(plan))
+    assert plan.needs_webhooks
+    assert "Offline Stripe" not in shown.get()
+
+
+def test_only_development_has_such_a_stack(tmp_path: Path) -> None:
+    staging = Settings.model_construct(environment="staging")
+    with pytest.raises(StackRefused, match="unset ENVIRONMENT"):
+        Plan(wishes(), staging, tmp_path).check()
+
+
+def test_the_development_api_starts_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in STAGING.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UnsafeSettings, match="fixed tokens"):
+        create_app()
 
 
 def test_what_the_user_set_reaches_the_children_untouched(

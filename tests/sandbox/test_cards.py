@@ -52,15 +52,8 @@ NAMES = {
 
 
 async def pay(bench: Bench, method: str, **params: object) -> stripe.PaymentIntent:
-    return await bench.stripe.v1.payment_intents.create_async(
-        {  # type: ignore[typeddict-item]  # by name
-            "amount": 2_000,
-            "currency": "usd",
-            "confirm": True,
-            "payment_method": method,
-            **params,
-        }
-    )
+    form = {"amount": 2_000, "currency": "usd", "confirm": True, "payment_method": method, **params}
+    return await bench.stripe.v1.payment_intents.create_async(form)  # type: ignore[arg-type]  # by name
 
 
 @pytest.mark.parametrize(("name", "number"), NAMES.items())
@@ -85,6 +78,7 @@ async def test_a_declined_card_keeps_its_failed_charge(
     assert error is not None
     assert declined.value.http_status == 402
     assert (error.code, getattr(error, "decline_code", None)) == (code, decline_code)
+    assert error.payment_intent is not None
     intent = await bench.stripe.v1.payment_intents.retrieve_async(error.payment_intent.id)
     assert (intent.status, intent.payment_method) == ("requires_payment_method", None)
     assert intent.last_payment_error is not None
@@ -106,6 +100,7 @@ async def test_another_card_pays_after_a_decline(bench: Bench) -> None:
     with pytest.raises(stripe.CardError) as declined:
         await pay(bench, "tok_chargeDeclined")
     assert declined.value.error is not None
+    assert declined.value.error.payment_intent is not None
     intent = await bench.stripe.v1.payment_intents.confirm_async(
         declined.value.error.payment_intent.id, {"payment_method": "tok_visa"}
     )
@@ -296,3 +291,19 @@ async def test_a_debit_comes_back(bench: Bench, account: str) -> None:
     assert isinstance(failed.latest_charge, stripe.Charge)
     assert (failed.latest_charge.status, failed.latest_charge.paid) == ("failed", False)
     assert (await bench.events())[-2:] == ["charge.failed", "payment_intent.payment_failed"]
+
+
+async def test_the_challenge_of_a_sdk_is_at_its_url_too(bench: Bench) -> None:
+    intent = await pay(bench, "pm_card_authenticationRequired")
+    assert intent.next_action is not None
+    url = intent.next_action.to_dict()["use_stripe_sdk"]["stripe_js"]
+    assert (await bench.http.get(url)).status_code == 200
+    assert await answer(bench, intent, "complete") == ""
+    again = await bench.http.get(url)
+    assert "The payment is now succeeded." in again.text
+
+
+async def test_an_action_can_be_an_error(bench: Bench) -> None:
+    with pytest.raises(stripe.CardError) as declined:
+        await pay(bench, "pm_card_authenticationRequired", error_on_requires_action=True)
+    assert declined.value.code == "authentication_required"

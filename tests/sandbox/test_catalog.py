@@ -57,7 +57,7 @@ async def test_the_amount_of_a_price_never_changes(bench: Bench) -> None:
         {"product_data": {"name": "Room"}, "currency": "usd", "unit_amount": 100}
     )
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        await bench.stripe.v1.prices.update_async(price.id, {"unit_amount": 200})  # type: ignore[typeddict-unknown-key]  # that is the point
+        await bench.stripe.v1.prices.update_async(price.id, {"unit_amount": 200})  # type: ignore[arg-type]  # that is the point
     assert refused.value.code == "parameter_unknown"
     archived = await bench.stripe.v1.prices.update_async(price.id, {"active": False})
     assert archived.active is False
@@ -135,3 +135,29 @@ async def test_products_are_listed_by_state_and_id(bench: Bench) -> None:
     products = bench.stripe.v1.products
     assert [p.id for p in (await products.list_async({"active": False})).data] == [old.id]
     assert [p.id for p in (await products.list_async({"ids": [room.id]})).data] == [room.id]
+
+
+async def test_a_default_price_is_one_of_the_product(bench: Bench) -> None:
+    room = await bench.stripe.v1.products.create_async({"name": "Room", "images": ["http://a"]})
+    price = await bench.stripe.v1.prices.create_async(
+        {"product": room.id, "currency": "usd", "unit_amount_decimal": "1250"}  # type: ignore[typeddict-item]  # as on the wire
+    )
+    strange = await bench.stripe.v1.prices.create_async(
+        {"product_data": {"name": "x"}, "currency": "usd", "unit_amount": 1}
+    )
+    update = bench.stripe.v1.products.update_async
+    updated = await update(room.id, {"default_price": price.id, "images": ""})
+    assert (updated.default_price, updated.images, price.unit_amount) == (price.id, [], 1_250)
+    with pytest.raises(stripe.InvalidRequestError, match="does not belong"):
+        await update(room.id, {"default_price": strange.id})
+
+
+@pytest.mark.parametrize(
+    "params", [{"billing_scheme": "tiered"}, {"tiers_mode": "volume", "unit_amount": 1}]
+)
+async def test_tiers_are_not_simulated(bench: Bench, params: dict[str, object]) -> None:
+    with pytest.raises(stripe.APIError) as refused:
+        await bench.stripe.v1.prices.create_async(
+            {"currency": "usd", "product_data": {"name": "x"}, **params}  # type: ignore[typeddict-item]  # of the table above
+        )
+    assert refused.value.http_status == 501

@@ -18,7 +18,7 @@ SUCCESS = "http://shop.test/success?session_id={CHECKOUT_SESSION_ID}"
 
 async def open_session(bench: Bench, **params: object) -> stripe.checkout.Session:
     return await bench.stripe.v1.checkout.sessions.create_async(
-        {  # type: ignore[typeddict-item]  # by name
+        {  # type: ignore[arg-type]  # by name
             "mode": "payment",
             "success_url": SUCCESS,
             "line_items": [TEA],

@@ -24,7 +24,7 @@ def run(*arguments: str) -> typer.testing.Result:
 def test_the_help_is_worth_reading() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for text in ("No account, no network", "4242 4242 4242 4242", "--webhook-url", "--state"):
+    for text in ("An offline Stripe", "4242 4242 4242 4242", "--webhook-url", "--state"):
         assert text in result.output
 
 

@@ -127,3 +127,39 @@ async def test_a_method_is_updated(bench: Bench) -> None:
 async def test_the_account_is_the_sandboxs(bench: Bench) -> None:
     account = await bench.stripe.v1.accounts.retrieve_current_async()
     assert (account.id, account.default_currency) == ("acct_sandbox", "usd")
+
+
+async def test_a_default_method_is_set_and_unset(bench: Bench) -> None:
+    customer = await bench.stripe.v1.customers.create_async(
+        {"payment_method": "pm_card_visa", "invoice_settings": {"footer": "Bye"}}
+    )
+    method = (await bench.stripe.v1.customers.payment_methods.list_async(customer.id)).data[0]
+    update = bench.stripe.v1.customers.update_async
+    updated = await update(customer.id, {"invoice_settings": {"default_payment_method": method.id}})
+    assert updated.invoice_settings is not None
+    settings = updated.invoice_settings
+    assert (settings.default_payment_method, settings.footer) == (method.id, "Bye")
+    cleared = await update(customer.id, {"invoice_settings": {"default_payment_method": ""}})
+    assert cleared.invoice_settings is not None
+    assert cleared.invoice_settings.default_payment_method is None
+
+
+@pytest.mark.parametrize(
+    ("form", "param"),
+    [
+        ({}, "type"),
+        ({"type": "card"}, "card[number]"),
+        ({"type": "sepa_debit", "sepa_debit[iban]": "DE00"}, "sepa_debit"),
+        ({"type": "us_bank_account"}, "us_bank_account[account_number]"),
+    ],
+)
+async def test_a_method_without_a_test_number_is_refused(
+    bench: Bench, form: dict[str, str], param: str
+) -> None:
+    response = await bench.http.post("/v1/payment_methods", data=form)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+
+
+async def test_a_method_is_attached_to_somebody(bench: Bench) -> None:
+    response = await bench.http.post("/v1/payment_methods/pm_card_visa/attach")
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "customer")

@@ -1,10 +1,12 @@
 """Idempotency keys: one execution, one answer."""
 
 import asyncio
+import time
 
 import pytest
 import stripe
 
+from stripe_sandbox.idempotency import KEY
 from stripe_sandbox.testing import Bench
 
 FORM = {"amount": "1000", "currency": "usd", "confirm": "true", "payment_method": "pm_card_visa"}
@@ -113,3 +115,15 @@ async def test_events_name_the_request_and_its_key(bench: Bench) -> None:
     assert updated.type == "charge.updated"
     assert updated.request is not None
     assert updated.request.id is None
+
+
+async def test_a_key_is_free_again_after_a_day(bench: Bench) -> None:
+    options: stripe.RequestOptions = {"idempotency_key": "k"}
+    first = await bench.stripe.v1.customers.create_async({}, options)
+    with bench.app.sandbox.work() as work:
+        work.state.change(KEY, "k", at=time.time() - 24 * 3600 - 1)
+    assert (await bench.stripe.v1.customers.create_async({}, options)).id != first.id
+    with bench.app.sandbox.work() as work:
+        work.state.change(KEY, "k", at=0)
+        bench.app.sandbox.keys.forget_old(work.state)
+    assert "k" not in bench.app.sandbox.state.rows(KEY)

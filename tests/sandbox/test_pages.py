@@ -13,7 +13,7 @@ from stripe_sandbox.testing import SECRET, WEBHOOK, Bench
 async def open_session(bench: Bench, **params: object) -> stripe.checkout.Session:
     tea = {"currency": "usd", "unit_amount": 5_000, "product_data": {"name": "Tea <& cake>"}}
     return await bench.stripe.v1.checkout.sessions.create_async(
-        {  # type: ignore[typeddict-item]  # by name
+        {  # type: ignore[arg-type]  # by name
             "mode": "payment",
             "success_url": "http://shop.test/success?session_id={CHECKOUT_SESSION_ID}",
             "cancel_url": "http://shop.test/cancel?a=1&b=2",
@@ -52,7 +52,7 @@ async def test_the_page_shows_the_order_and_the_form(bench: Bench) -> None:
     for text in (
         "Offline sandbox",
         "Tea &lt;&amp; cake&gt;",
-        "2 × $50.00",
+        "2 \N{MULTIPLICATION SIGN} $50.00",
         "$100.00",
         "Pay $100.00",
         'href="http://shop.test/cancel?a=1&amp;b=2"',
@@ -242,3 +242,23 @@ async def test_a_charge_has_a_receipt(bench: Bench) -> None:
     page = (await bench.http.get(str(charge.receipt_url))).text
     assert "Booking &lt;7&gt;: $100.00 paid" in page
     assert (await bench.http.get("/receipts/ch_none")).status_code == 404
+
+
+async def test_the_challenge_of_a_session_leads_to_its_page(bench: Bench) -> None:
+    session = await open_session(bench)
+    await submit(bench, session, "4000002760003184")
+    now = await bench.stripe.v1.checkout.sessions.retrieve_async(
+        session.id, {"expand": ["payment_intent"]}
+    )
+    assert isinstance(now.payment_intent, stripe.PaymentIntent)
+    secret = str(now.payment_intent.client_secret)
+    url = f"/3ds/{now.payment_intent.id}"
+    shown = await bench.http.get(url, params={"client_secret": secret})
+    assert shown.headers["location"] == f"/c/pay/{session.id}/authenticate"
+    form = {"client_secret": secret, "outcome": "complete"}
+    await bench.http.post(url, data=form)
+    assert await state(bench, session) == ("open", "unpaid")
+    await bench.http.post(f"/c/pay/{session.id}/authenticate", data={"outcome": "complete"})
+    late = await bench.http.post(f"/c/pay/{session.id}/authenticate", data={"outcome": "fail"})
+    assert late.headers["location"] == f"/c/pay/{session.id}"
+    assert await state(bench, session) == ("complete", "paid")

@@ -95,6 +95,7 @@ async def test_a_succeeded_intent_is_neither_canceled_nor_confirmed_again(bench:
         "You cannot cancel this PaymentIntent because it has a status of succeeded."
     )
     assert refused.value.error is not None
+    assert refused.value.error.payment_intent is not None
     assert refused.value.error.payment_intent.id == intent.id
     with pytest.raises(stripe.InvalidRequestError, match="already succeeded"):
         await bench.stripe.v1.payment_intents.confirm_async(intent.id)
@@ -221,3 +222,56 @@ async def test_a_type_that_is_not_allowed_is_refused(bench: Bench) -> None:
         await bench.stripe.v1.payment_intents.confirm_async(
             intent.id, {"payment_method": "pm_usBankAccount_success"}
         )
+
+
+async def test_a_method_is_described_instead_of_named(bench: Bench) -> None:
+    intent = await new_intent(bench, currency="eur")
+    updated = await bench.stripe.v1.payment_intents.update_async(
+        intent.id,
+        {
+            "currency": "usd",
+            "excluded_payment_method_types": ["sepa_debit"],
+            "payment_method_data": {
+                "type": "us_bank_account",
+                "us_bank_account": {"account_number": "000123456789"},
+                "billing_details": {"name": "Ann"},
+            },
+        },
+    )
+    assert updated.payment_method_types == ["card", "us_bank_account"]
+    assert (updated.status, updated.currency) == ("requires_confirmation", "usd")
+    confirmed = await bench.stripe.v1.payment_intents.confirm_async(intent.id)
+    assert confirmed.status == "processing"
+    with pytest.raises(stripe.InvalidRequestError, match="has a status of processing"):
+        await bench.stripe.v1.payment_intents.confirm_async(intent.id)
+    with pytest.raises(stripe.InvalidRequestError, match="has a status of processing"):
+        await bench.stripe.v1.payment_intents.cancel_async(intent.id)
+
+
+async def test_a_suffix_on_the_statement_is_short(bench: Bench) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await new_intent(bench, statement_descriptor_suffix="x" * 23)
+    assert refused.value.param == "statement_descriptor_suffix"
+
+
+async def test_a_charge_is_described_afterwards(bench: Bench) -> None:
+    intent = await new_intent(bench, confirm=True, payment_method="pm_card_visa")
+    charge = await bench.stripe.v1.charges.update_async(
+        str(intent.latest_charge), {"description": "Room 7", "metadata": {"a": "1"}}
+    )
+    assert (charge.description, charge.metadata.to_dict()) == ("Room 7", {"a": "1"})
+    assert (await bench.events())[-1] == "charge.updated"
+    found = await bench.stripe.v1.charges.search_async(
+        {"query": "payment_method_details.card.last4:'4242' AND amount>9999"}
+    )
+    assert [found_charge.id for found_charge in found.data] == [charge.id]
+
+
+async def test_funds_become_available_after_two_days(bench: Bench) -> None:
+    await new_intent(bench, confirm=True, payment_method="pm_card_visa", capture_method="automatic")
+    (booked,) = (await bench.stripe.v1.balance_transactions.list_async({"type": "charge"})).data
+    assert booked.status == "pending"
+    with bench.app.sandbox.work() as work:
+        work.change(work.find("balance_transaction", booked.id), available_on=work.now)
+    released = await bench.stripe.v1.balance_transactions.retrieve_async(booked.id)
+    assert released.status == "available"

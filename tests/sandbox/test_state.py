@@ -105,12 +105,17 @@ def test_a_failed_transaction_never_happened(tmp_path: Path) -> None:
     with state.transaction():
         state.put("a", "1", {"n": 1})
         state.put("a", "2", {"n": 2})
-    with pytest.raises(RuntimeError), state.transaction():
-        state.change("a", "1", n=9, more=True)
-        state.drop("a", "2")
-        state.put("a", "3", {"n": 3})
-        state.put("a", "1", {"other": 1})
-        raise RuntimeError
+
+    def fail() -> None:
+        with state.transaction():
+            state.change("a", "1", n=9, more=True)
+            state.drop("a", "2")
+            state.put("a", "3", {"n": 3})
+            state.put("a", "1", {"other": 1})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert dict(state.rows("a")) == {"1": {"n": 1}, "2": {"n": 2}}
     state.close()
     again = State(tmp_path / "state")
@@ -120,20 +125,30 @@ def test_a_failed_transaction_never_happened(tmp_path: Path) -> None:
 
 def test_a_savepoint_takes_back_its_own_changes_only() -> None:
     state = State(None)
-    with state.transaction():
-        state.put("a", "1", {"n": 1})
-        with pytest.raises(RuntimeError), state.savepoint():
+
+    def fail() -> None:
+        with state.savepoint():
             state.change("a", "1", n=2)
             raise RuntimeError
+
+    with state.transaction():
+        state.put("a", "1", {"n": 1})
+        with pytest.raises(RuntimeError):
+            fail()
         state.change("a", "1", m=3)
     assert state.get("a", "1") == {"n": 1, "m": 3}
 
 
 def test_a_lasting_error_leaves_what_was_done(tmp_path: Path) -> None:
     state = State(tmp_path / "state")
-    with pytest.raises(Lasting), state.transaction():
-        state.put("a", "1", {"n": 1})
-        raise Lasting
+
+    def fail() -> None:
+        with state.transaction():
+            state.put("a", "1", {"n": 1})
+            raise Lasting
+
+    with pytest.raises(Lasting):
+        fail()
     state.close()
     again = State(tmp_path / "state")
     assert again.get("a", "1") == {"n": 1}

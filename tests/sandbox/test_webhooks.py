@@ -4,11 +4,14 @@ import asyncio
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 import stripe
 
+from stripe_sandbox.app import create_app
 from stripe_sandbox.config import Config
-from stripe_sandbox.testing import SECRET, WEBHOOK, Bench
+from stripe_sandbox.state import State
+from stripe_sandbox.testing import SECRET, WEBHOOK, Bench, Shop
 from stripe_sandbox.work import DELIVERY
 
 
@@ -140,29 +143,40 @@ async def test_events_are_found_by_type(bench: Bench) -> None:
     assert (await listed({"created": {"lt": 1_000_000}})).data == []
 
 
+class BusyShop(Shop):
+    """Answers nobody until the gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.inside = self.most = 0
+
+    async def receive(self, request: httpx2.Request) -> httpx2.Response:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await self.gate.wait()
+        self.inside -= 1
+        return await super().receive(request)
+
+
 async def test_few_deliveries_are_under_way_at_one_time() -> None:
     config = Config(webhook_url=WEBHOOK, webhook_secret=SECRET, delivery_slots=2)
-    async with Bench.open(config) as bench:
-        gate, under_way, most = asyncio.Event(), 0, 0
-        receive = bench.shop.receive
-
-        async def slowly(*arguments: object) -> object:
-            nonlocal under_way, most
-            under_way += 1
-            most = max(most, under_way)
-            await gate.wait()
-            under_way -= 1
-            return await receive(*arguments)  # type: ignore[arg-type]  # passed on as they are
-
-        transport = bench.app.sandbox.courier._client()._transport
-        transport.handler = slowly  # type: ignore[attr-defined]  # the mock's own handler
+    shop = BusyShop()
+    async with Bench.open(config, shop=shop) as bench:
         for _ in range(5):
             await bench.stripe.v1.customers.create_async()
         await asyncio.sleep(0)
-        gate.set()
+        shop.gate.set()
         await bench.deliver()
-        assert most == 2
-        assert len(bench.shop.received) == 5
+    assert shop.most == 2
+    assert len(shop.received) == 5
+
+
+async def test_an_endpoint_that_breaks_is_tried_again(bench: Bench) -> None:
+    bench.shop.answers.extend([RuntimeError("broken"), httpx2.ReadTimeout("slow"), 200])
+    await bench.stripe.v1.customers.create_async()
+    await bench.deliver()
+    assert bench.shop.types == ["customer.created"]
 
 
 async def test_pending_deliveries_survive_a_restart(tmp_path: Path) -> None:
@@ -212,3 +226,48 @@ async def test_what_settles_later_settles_by_itself() -> None:
                 break
             await asyncio.sleep(0.001)
         assert bench.shop.types.count("charge.updated") == 1
+
+
+async def test_an_endpoint_moves(bench: Bench) -> None:
+    endpoints = bench.stripe.v1.webhook_endpoints
+    await endpoints.update_async(
+        "we_configured", {"url": "http://new.test", "metadata": {"a": "1"}}
+    )
+    await bench.stripe.v1.customers.create_async()
+    await bench.deliver()
+    assert [delivery.url for delivery in bench.shop.received] == ["http://new.test"]
+
+
+async def test_an_endpoint_that_is_no_longer_configured_is_disabled(tmp_path: Path) -> None:
+    async with Bench.open(Config(state=tmp_path / "state", webhook_url=WEBHOOK)) as bench:
+        bench.app.sandbox.start()
+    async with Bench.open(Config(state=tmp_path / "state")) as bench:
+        endpoint = await bench.stripe.v1.webhook_endpoints.retrieve_async("we_configured")
+        assert endpoint.status == "disabled"
+        assert bench.app.sandbox.webhook_secret is None
+        await bench.stripe.v1.customers.create_async()
+        assert not bench.app.sandbox.state.rows(DELIVERY)
+
+
+async def test_a_job_that_fails_is_dropped_and_said(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with bench.app.sandbox.work() as work:
+        work.settle_later("refund.arrive", {"id": "re_none"})
+    await bench.settle()
+    assert "refund.arrive of re_none failed and is dropped" in caplog.text
+    assert (await bench.http.get("/_sandbox/health")).json()["waiting_jobs"] == 0
+
+
+async def test_deliveries_follow_the_lifespan_of_the_application(tmp_path: Path) -> None:
+    config = Config(state=tmp_path / "state", webhook_url=WEBHOOK, webhook_secret=SECRET)
+    async with Bench.open(config) as bench:
+        await bench.http.post("/_sandbox/webhooks/pause")
+        await bench.stripe.v1.customers.create_async()
+    shop = Shop()
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(shop.receive)) as outgoing:
+        app = create_app(config, http=outgoing)
+        async with app.lifespan(app):
+            await app.sandbox.courier.drained()
+    assert shop.types == ["customer.created"]
+    State(tmp_path / "state").close()

@@ -128,3 +128,24 @@ async def test_the_front_says_what_this_is(bench: Bench) -> None:
     assert "Offline Stripe" in (await bench.http.get("/", auth=None)).text
     health = (await bench.http.get("/_sandbox/health", auth=None)).json()
     assert health["status"] == "ok"
+
+
+async def test_a_bug_of_the_sandbox_is_a_500_that_changes_nothing(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    intent = await bench.stripe.v1.payment_intents.create_async({"amount": 100, "currency": "usd"})
+    with bench.app.sandbox.work() as work:
+        work.change(work.find("payment_intent", intent.id), payment_method_types=None)
+    path = f"/v1/payment_intents/{intent.id}/confirm"
+    response = await bench.http.post(path, data={"payment_method": "pm_card_visa"})
+    assert (response.status_code, response.json()["error"]["type"]) == (500, "api_error")
+    assert "Traceback" in caplog.text
+    assert (await bench.stripe.v1.payment_methods.list_async()).data == []
+
+
+async def test_another_version_is_answered_and_noted(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = await bench.http.get("/v1/charges", headers={"Stripe-Version": "2024-06-20"})
+    assert (response.status_code, response.headers["stripe-version"]) == (200, stripe.api_version)
+    assert "asked for version 2024-06-20" in caplog.text

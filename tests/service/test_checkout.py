@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from service.variants import application, served
 from world import BOOKING, DEPOSIT, TOTAL, Json, World
 
 PATH = "/stripe/create-checkout-session"
@@ -333,11 +332,3 @@ async def test_an_email_that_stripe_refuses_is_refused_at_the_booking(world: Wor
     for email in ("no address", "a@b@c", "@"):
         body = {**BOOKING, "user_id": "u-1", "email": email}
         await world.ask("POST", "/bookings", body, status=422, role="service")
-
-
-async def test_no_page_is_made_under_settings_without_front_ends(world: World) -> None:
-    booking = await world.book()
-    async with served(application(world, frontend_urls="https://shop.example")) as api:
-        path = f"/api/v1{PATH}"
-        answer = await api.post(path, json={"booking_id": booking["id"]}, headers=world.bearer())
-        assert answer.status_code == 200

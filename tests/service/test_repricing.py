@@ -87,7 +87,7 @@ async def test_a_page_that_was_paid_at_this_moment_cannot_be_closed(world: World
     assert await intent_at_stripe(world, intent) == "succeeded"
 
 
-async def test_an_addon_that_is_open_survives_no_new_price_either(world: World) -> None:
+async def test_a_new_price_closes_an_addon_as_well(world: World) -> None:
     booking = await world.book()
     asked = {"booking_id": booking["id"], "payment_type": "addon", "amount": 500}
     addon = await world.ask("POST", "/stripe/create-payment-intent", asked, role="service")

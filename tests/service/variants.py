@@ -1,13 +1,15 @@
 """The same offline Stripe and database under other settings, or behind a wire that can be cut."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx2
+import uvicorn
 from fastapi import FastAPI
 from world import API, World
 
@@ -19,13 +21,15 @@ def application(
     world: World, *, authenticate: Authenticate | None = None, **changes: Any
 ) -> FastAPI:
     """Another application over the world's Stripe. The changes are not validated, so that a test
-    may look at production with a key that the offline Stripe accepts.
+    may look at production with a key that the offline Stripe accepts. With a `stripe_api_base`
+    Stripe is called over the network.
     """
+    in_process = None if "stripe_api_base" in changes else httpx2.ASGITransport(app=world.sandbox)
     return create_app(
         world.settings.model_copy(update=changes),
         authenticate=authenticate,
         clock=world.clock,
-        network=httpx2.ASGITransport(app=world.sandbox),
+        network=in_process,
     )
 
 
@@ -37,6 +41,28 @@ async def served(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
         httpx2.AsyncClient(transport=transport, base_url=API) as client,
     ):
         yield client
+
+
+class _Server(uvicorn.Server):
+    """Signals stay with the test run."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def listening(app: Any) -> AsyncIterator[str]:
+    """The address of an application on a free port of this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+        server = _Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running
 
 
 class Wire:

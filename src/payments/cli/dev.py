@@ -1,5 +1,6 @@
 """`payments dev`: the whole stack on one machine."""
 
+import sys
 from pathlib import Path
 
 import typer
@@ -16,6 +17,8 @@ def dev(
 
     DATABASE_URL and STRIPE_SECRET_KEY are used when they are set. Only 127.0.0.1 is listened on.
     """
+    if sys.platform == "win32":
+        sys.exit("payments dev needs Linux or macOS: on Windows run it in WSL.")
     import asyncio
 
     from rich.console import Console

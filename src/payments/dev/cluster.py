@@ -101,11 +101,17 @@ def postmaster(cluster: Cluster) -> int | None:
     """The process that serves this cluster, if one does: a pid file alone may be a leftover."""
     with contextlib.suppress(IndexError, ValueError, OSError):
         pid = int(cluster.pidfile().splitlines()[0])
-        if Path("/proc/self/cwd").exists():
-            return pid if Path(f"/proc/{pid}/cwd").resolve() == cluster.data else None
-        os.kill(pid, 0)
-        return pid
+        return pid if str(cluster.data) in _command_line(pid) else None
     return None
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self").exists():
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    shown = subprocess.run(  # noqa: S603 - constant but for a number
+        ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return shown.stdout
 
 
 def end_unsupervised(cluster: Cluster, *, patience: float = 30.0) -> None:

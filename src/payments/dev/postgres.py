@@ -95,7 +95,11 @@ class EmbeddedPostgres:
 
     def last_words(self) -> str:
         """The end of the server's log."""
-        return "\n".join(self._place.log.read_text(errors="replace").splitlines()[-10:])
+        try:
+            said = self._place.log.read_text(errors="replace")
+        except FileNotFoundError:
+            return "(the log is gone)"
+        return "\n".join(said.splitlines()[-10:])
 
     @property
     def _place(self) -> clusters.Cluster:

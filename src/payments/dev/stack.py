@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import httpx2
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -70,7 +71,7 @@ class Stack:
         return server
 
     async def _empty(self, server: EmbeddedPostgres) -> None:
-        self._console.print(f"  --fresh: emptying {self._plan.data_dir}", style="yellow")
+        self._console.print(f"  --fresh: emptying {escape(str(self._plan.data_dir))}")
         await server.drop_database()
         self._plan.forget_sandbox()
 
@@ -87,7 +88,10 @@ class Stack:
                 await answering(plan.sandbox_url)
         await all_or_none(self._await_api(), self._apply_catalogue(children))
         await self._demonstrate()
-        self._console.print(ready(plan))
+        self._console.print(panel(plan))
+        if plan.needs_webhooks:
+            self._console.print(f"Webhooks come by: stripe listen --forward-to {plan.url}{WEBHOOK}")
+            self._console.print("Then set STRIPE_WEBHOOK_SECRET to the whsec_… that it prints.")
 
     async def _await_api(self) -> None:
         with self._step("API and worker", self._plan.url):
@@ -116,7 +120,7 @@ class Stack:
         start = time.monotonic()
         yield
         took = f"{time.monotonic() - start:.1f} s"
-        self._console.print(f"  [green]✓[/] {name:<15} {detail}  [dim]{took}[/]")
+        self._console.print(f"  [green]✓[/] {name:<15} {escape(detail)}  [dim]{took}[/]")
 
 
 async def up(wishes: Wishes, console: Console) -> int:
@@ -127,7 +131,7 @@ async def up(wishes: Wishes, console: Console) -> int:
     """
     running = asyncio.ensure_future(serve(wishes, console))
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop_once(running, console))
     try:
         await running
@@ -137,6 +141,12 @@ async def up(wishes: Wishes, console: Console) -> int:
     except (UnsafeSettings, StackRefused, PostgresUnavailable, ChildEnded) as error:
         console.print(str(error), style="red", markup=False)
     return 1
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Ctrl-C, SIGTERM, and the end of the terminal unless nohup has been asked for."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 async def serve(wishes: Wishes, console: Console) -> None:
@@ -151,8 +161,8 @@ def stop_once(running: asyncio.Future[None], console: Console) -> Callable[[], N
         nonlocal asked
         if not asked:
             asked = True
-            console.print("Stopping …")
             running.cancel()
+            console.print("Stopping …")
 
     return stop
 
@@ -190,7 +200,8 @@ async def answering(url: str) -> None:
 
 async def unused(database_url: str) -> bool:
     """Whether nobody has booked anything in this database yet."""
-    connection = await asyncpg.connect(database_url)
+    plain = database_url.replace("postgresql+asyncpg://", "postgresql://")
+    connection = await asyncpg.connect(plain)
     try:
         return not await connection.fetchval("SELECT EXISTS (SELECT FROM bookings)")
     finally:
@@ -215,7 +226,7 @@ def sandbox_command(plan: Plan) -> list[str]:
     return [sys.executable, "-c", main, *options]
 
 
-def ready(plan: Plan) -> Panel:
+def panel(plan: Plan) -> Panel:
     table = Table.grid(padding=(0, 2))
     table.add_row("Demo shop", f"{plan.url}/demo")
     table.add_row("API", f"{plan.url}/docs")
@@ -223,7 +234,4 @@ def ready(plan: Plan) -> Panel:
         table.add_row("Offline Stripe", plan.sandbox_url)
     table.add_row("Tokens", ", ".join(TOKENS))
     table.add_row("Data and logs", str(plan.data_dir))
-    if not plan.sandboxed and plan.settings.stripe_webhook_secret is None:
-        table.add_row("Webhooks", f"stripe listen --forward-to {plan.url}{WEBHOOK}")
-        table.add_row("", "then set STRIPE_WEBHOOK_SECRET to the whsec_… that it prints")
     return Panel(table, title="ready", subtitle="Ctrl-C stops everything", expand=False)

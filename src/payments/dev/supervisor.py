@@ -19,10 +19,12 @@ def supervise(order: dict[str, Any]) -> int:
 
     A lock of the kernel is what kill -9 cannot leave behind: the users' lock is free for us at
     the moment when the last user is gone, in whatever way it went, and while we hold it a new
-    user waits for us to finish. Our own lock tells others that the server is being looked after.
+    user waits for us to finish. Our own lock tells others that the server is being looked after;
+    it is given back first, so that nobody takes an ending server for a running one.
     """
     os.setsid()  # Ctrl-C in a user's terminal is that user's affair
-    with Path(order["own_lock"]).open("w") as mine, Path(order["users_lock"]).open("w") as users:
+    users = Path(order["users_lock"]).open("a")  # noqa: SIM115 - held until this process is gone
+    with Path(order["own_lock"]).open("a") as mine:
         fcntl.flock(mine, fcntl.LOCK_EX)  # waits only for those who look whether it is held
         server = subprocess.Popen(  # noqa: S603 - the command is built by payments.dev.postgres
             order["command"], stdin=subprocess.DEVNULL, cwd=order["cwd"], **order["identity"]

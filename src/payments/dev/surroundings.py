@@ -63,6 +63,11 @@ class Plan:
         return self.settings.stripe_secret_key is None
 
     @property
+    def needs_webhooks(self) -> bool:
+        """Whether Stripe cannot know this address: only the offline one is told."""
+        return not self.sandboxed and self.settings.stripe_webhook_secret is None
+
+    @property
     def embedded(self) -> bool:
         return self.settings.database_url is None
 
@@ -119,8 +124,10 @@ def kept_secrets(data_dir: Path) -> Secrets:
     path = data_dir / "secrets.json"
     if not path.exists():
         drawn = {"webhook": f"whsec_{secrets.token_hex(32)}", "tokens": secrets.token_hex(32)}
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        unfinished = path.with_suffix(".new")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             json.dump(drawn, file)
+        unfinished.rename(path)
     return Secrets(**json.loads(path.read_text()))
 
 
@@ -149,7 +156,7 @@ def environment(plan: Plan, *, database_url: str) -> dict[str, str]:
             "STRIPE_API_BASE": plan.sandbox_url,
             "STRIPE_WEBHOOK_SECRET": drawn.webhook,
         }
-    elif settings.stripe_webhook_secret is None:
+    elif plan.needs_webhooks:
         filled["STRIPE_WEBHOOK_SECRET"] = drawn.webhook
     if settings.secret_key is None and settings.jwks_url is None:
         filled["SECRET_KEY"] = drawn.tokens
@@ -176,7 +183,7 @@ async def _ask_account(base: str, key: SecretStr) -> str:
             answer = await stripe.get("/v1/account", headers=headers)
     except httpx2.TransportError as error:
         raise StackRefused(
-            f"Stripe cannot be reached at {base} ({error!r}), so it is "
+            f"Stripe cannot be reached at {base} ({str(error) or type(error).__name__}), so it is "
             "unknown which account the key belongs to: name a --data-dir, or unset "
             "STRIPE_SECRET_KEY to use the offline Stripe."
         ) from error

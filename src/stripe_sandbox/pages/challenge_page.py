@@ -13,6 +13,7 @@ from stripe_sandbox.errors import CardDeclined
 from stripe_sandbox.money import display
 from stripe_sandbox.pages.rendering import fill, form_values, notice, page, see_other
 from stripe_sandbox.sandbox import Sandbox
+from stripe_sandbox.state import Row
 from stripe_sandbox.work import NOTE
 
 
@@ -32,6 +33,9 @@ class ChallengePage:
         intent = self._intent(request, secret)
         if intent is None:
             return _unknown()
+        session = self._note(intent).get("session")
+        if session:
+            return see_other(f"/c/pay/{session}/authenticate")
         if intent["status"] != "requires_action":
             return self._done(intent)
         body = fill(
@@ -47,7 +51,7 @@ class ChallengePage:
         intent = self._intent(request, values.get("client_secret", ""))
         if intent is None:
             return _unknown()
-        if intent["status"] == "requires_action":
+        if intent["status"] == "requires_action" and "session" not in self._note(intent):
             self._authenticate(intent, succeeded=values.get("outcome") == "complete")
         return self._done(intent)
 
@@ -67,6 +71,9 @@ class ChallengePage:
         known = intent["client_secret"] if intent else ""
         return intent if secrets.compare_digest(known.encode(), secret.encode()) else None
 
+    def _note(self, intent: Body) -> Row:
+        return self._sandbox.state.get(NOTE, intent["id"]) or {}
+
     def _authenticate(self, intent: Body, *, succeeded: bool) -> None:
         try:
             with self._sandbox.work() as work:
@@ -75,7 +82,7 @@ class ChallengePage:
             return  # the intent itself says so, here and at its return_url
 
     def _done(self, intent: Body) -> Response:
-        note = self._sandbox.state.get(NOTE, intent["id"]) or {}
+        note = self._note(intent)
         if "return_url" not in note:
             return notice("Authentication", f"The payment is now {intent['status']}.")
         outcome = {

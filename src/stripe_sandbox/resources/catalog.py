@@ -146,8 +146,7 @@ def _product(work: Work, params: Body, *, param: str) -> Body:
         raise invalid(text, code="parameter_missing", param=param.format("product"))
     if "product" in params:
         return work.find("product", params["product"], param=param.format("product"))
-    described = {**params["product_data"], "active": params.get("active", True)}
-    return new_product(work, {**described, **params["product_data"]})
+    return new_product(work, {"active": params.get("active", True), **params["product_data"]})
 
 
 def _unit_amount(params: Body, *, param: str) -> Decimal:

@@ -57,8 +57,7 @@ _DEBITS = {"usd": ["us_bank_account"], "eur": ["sepa_debit"]}
 @sessions.on(
     "post",
     "/v1/checkout/sessions",
-    takes=f"{_OWN} {_SHOWN} automatic_tax customer_update expires_at line_items mode"
-    " payment_intent_data payment_method_configuration payment_method_options ui_mode",
+    takes=f"{_OWN} {_SHOWN} automatic_tax expires_at line_items mode payment_intent_data ui_mode",
 )
 def create(work: Work, params: Body) -> Body:
     _require_hosted_payment(params)
@@ -67,36 +66,11 @@ def create(work: Work, params: Body) -> Body:
     require_simulated(data, _INTENT, where="payment_intent_data")
     lines = new_lines(work, params["line_items"])
     _require_one_time(lines)
-    amount, currency = total(lines), lines[0]["currency"]
-    if amount:
-        require_chargeable(amount, currency, param="line_items")
-    id = f"cs_test_a1{secrets.token_hex(28)}"
-    session = work.create(
-        "checkout.session",
-        id=id,
-        **{
-            "customer_creation": None if "customer" in params else "if_required",
-            "customer_details": _known_customer(work, params),
-            "redirect_on_completion": None,
-            "submit_type": None,
-            **given(params, f"{_OWN} {_SHOWN}"),
-        },
-        amount_subtotal=amount,
-        amount_total=amount,
-        automatic_tax=_automatic_tax(params),
-        currency=currency,
-        expires_at=_expiry(work, params),
-        mode="payment",
-        payment_method_collection="if_required",
-        payment_method_types=permitted_types(["card", *_DEBITS.get(currency, [])], params),
-        payment_status="unpaid" if amount else "no_payment_required",
-        status="open",
-        total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        ui_mode="hosted_page",
-        url=f"{work.config.base_url}/c/pay/{id}",
-    )
+    if total(lines):
+        require_chargeable(total(lines), lines[0]["currency"], param="line_items")
+    session = _new_session(work, params, lines)
     intent_data = {**data, "metadata": merge_metadata({}, data.get("metadata", {}))}
-    work.remember(id, lines=lines, intent_data=intent_data)
+    work.remember(session["id"], lines=lines, intent_data=intent_data)
     work.schedule(checkout.EXPIRE, session, at=session["expires_at"])
     return session
 
@@ -154,6 +128,31 @@ def confirm(work: Work, params: Body, session: str) -> Body:
         )
     checkout.pay(work, body, params["payment_method"])
     return _payment_page(work, body)
+
+
+def _new_session(work: Work, params: Body, lines: list[Body]) -> Body:
+    id = f"cs_test_a1{secrets.token_hex(28)}"
+    amount, currency = total(lines), lines[0]["currency"]
+    wished = given(params, f"{_OWN} {_SHOWN}")
+    return work.create(
+        "checkout.session",
+        id=id,
+        **{"customer_creation": None if "customer" in params else "if_required", **wished},
+        amount_subtotal=amount,
+        amount_total=amount,
+        automatic_tax=_automatic_tax(params),
+        currency=currency,
+        customer_details=_known_customer(work, params),
+        expires_at=_expiry(work, params),
+        mode="payment",
+        payment_method_collection="if_required",
+        payment_method_types=permitted_types(["card", *_DEBITS.get(currency, [])], params),
+        payment_status="unpaid" if amount else "no_payment_required",
+        status="open",
+        total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        ui_mode="hosted_page",
+        url=f"{work.config.base_url}/c/pay/{id}",
+    )
 
 
 def _payment_page(work: Work, session: Body) -> Body:

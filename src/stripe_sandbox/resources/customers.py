@@ -1,5 +1,7 @@
 """Customers."""
 
+import secrets
+
 from stripe_sandbox.changes import changes, given
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.registry import Resource
@@ -26,7 +28,7 @@ def create(work: Work, params: Body) -> Body:
         **{
             "balance": 0,
             "delinquent": False,
-            "invoice_prefix": work.new_id("customer")[-8:].upper(),
+            "invoice_prefix": secrets.token_hex(4).upper(),
             "invoice_settings": {},
             "next_invoice_sequence": 1,
             "preferred_locales": [],
@@ -45,7 +47,8 @@ def update(work: Work, params: Body, customer: str) -> Body:
     body = work.find("customer", customer)
     new = changes(body, params, _FIELDS)
     if "invoice_settings" in params:
-        new["invoice_settings"] = {**body["invoice_settings"], **params["invoice_settings"]}
+        given_settings = {k: v or None for k, v in params["invoice_settings"].items()}
+        new["invoice_settings"] = {**body["invoice_settings"], **given_settings}
     work.announce("customer.updated", body, **new)
     return body
 

@@ -1,6 +1,6 @@
 """Payment intents."""
 
-from stripe_sandbox import checkout, paying
+from stripe_sandbox import checkout, collecting, paying
 from stripe_sandbox.changes import changes, given
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.errors import invalid, refused
@@ -23,7 +23,7 @@ _FIELDS = (
 )
 _CONFIRMING = (
     "error_on_requires_action mandate_data off_session payment_method payment_method_data"
-    " payment_method_options radar_options return_url use_stripe_sdk"
+    " return_url use_stripe_sdk"
 )
 _LONGEST_SUFFIX = 22
 
@@ -32,7 +32,7 @@ _LONGEST_SUFFIX = 22
     "post",
     "/v1/payment_intents",
     takes=f"{_FIELDS} {_CONFIRMING} amount automatic_payment_methods capture_method confirm"
-    " confirmation_method currency payment_method_configuration",
+    " confirmation_method currency",
 )
 def create(work: Work, params: Body) -> Body:
     currency = known_currency(params["currency"])
@@ -51,8 +51,7 @@ def create(work: Work, params: Body) -> Body:
 @payment_intents.on(
     "post",
     "/v1/payment_intents/{intent}",
-    takes=f"{_FIELDS} amount capture_method currency payment_method payment_method_data"
-    " payment_method_options payment_method_configuration",
+    takes=f"{_FIELDS} amount capture_method currency payment_method payment_method_data",
 )
 def update(work: Work, params: Body, intent: str) -> Body:
     body = work.find("payment_intent", intent)
@@ -68,7 +67,8 @@ def update(work: Work, params: Body, intent: str) -> Body:
     if method:
         _require_open(body, "payment_method")
         new |= {"payment_method": method["id"], "status": "requires_confirmation"}
-    work.change(body, **new)
+    types = paying.permitted_types(paying.TYPES, {**body, **new})
+    work.change(body, **new, payment_method_types=types)
     return body
 
 
@@ -115,7 +115,7 @@ def capture(work: Work, params: Body, intent: str) -> Body:
     require_chargeable(amount, body["currency"], param="amount_to_capture")
     names = "metadata statement_descriptor statement_descriptor_suffix"
     work.change(body, **changes(body, params, names))
-    paying.capture(work, body, amount)
+    collecting.capture(work, body, amount)
     checkout.follow_intent(work, body)
     return body
 
@@ -133,14 +133,14 @@ def cancel(work: Work, params: Body, intent: str) -> Body:
             code="payment_intent_unexpected_state",
             payment_intent=dict(body),
         )
-    paying.cancel(work, body, reason=params.get("cancellation_reason"))
+    collecting.release(work, body, reason=params.get("cancellation_reason"))
     return body
 
 
 @payment_intents.job("payment_intent.settle_debit")
 def settle_debit(work: Work, subject: str) -> None:
     intent = work.find("payment_intent", subject)
-    paying.settle_debit(work, intent)
+    collecting.settle_debit(work, intent)
     checkout.follow_intent(work, intent)
 
 

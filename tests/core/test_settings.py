@@ -1,0 +1,210 @@
+"""Settings: what is refused where, and what is never shown."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from payments.settings import Settings, UnsafeSettings, load
+
+ROOT = Path(__file__).resolve().parents[2]
+LIVE = {
+    "environment": "production",
+    "database_url": "postgresql://u:pass@db/payments",
+    "stripe_secret_key": "sk_live_abc",
+    "stripe_webhook_secret": "whsec_abc",
+    "secret_key": "k" * 32,
+    "frontend_urls": "https://shop.example",
+}
+STAGED = LIVE | {"environment": "staging", "stripe_secret_key": "sk_test_abc"}
+
+
+def made(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_laptop_needs_nothing() -> None:
+    settings = load()
+    assert settings.environment == "development"
+    assert settings.database_url is None
+    assert settings.webhook_secrets == ()
+    assert not settings.live
+
+
+@pytest.mark.parametrize("values", [LIVE, STAGED], ids=["production", "staging"])
+def test_a_complete_server_starts(values: dict[str, Any]) -> None:
+    assert made(**values).environment == values["environment"]
+    by_keys = {**values, "secret_key": None, "jwks_url": "https://id.example/jwks"}
+    assert made(**by_keys).jwks_url == "https://id.example/jwks"
+
+
+REFUSALS = [
+    ({"database_url": None}, "DATABASE_URL"),
+    ({"stripe_secret_key": None}, "STRIPE_SECRET_KEY"),
+    ({"stripe_webhook_secret": None}, "STRIPE_WEBHOOK_SECRET"),
+    ({"stripe_webhook_secret": ""}, "STRIPE_WEBHOOK_SECRET"),
+    ({"stripe_webhook_secret": " , "}, "STRIPE_WEBHOOK_SECRET"),
+    ({"secret_key": None}, "SECRET_KEY"),
+    ({"secret_key": "short"}, "SECRET_KEY"),
+    ({"stripe_api_base": "http://127.0.0.1:12111"}, "STRIPE_API_BASE"),
+    ({"frontend_urls": "http://shop.example"}, "FRONTEND_URLS"),
+    ({"frontend_urls": "https://shop.example,http://localhost:3000"}, "FRONTEND_URLS"),
+    ({"frontend_urls": ","}, "FRONTEND_URLS"),
+    ({"frontend_urls": "https://shop.example/app"}, "FRONTEND_URLS"),
+    ({"frontend_urls": "https://*"}, "FRONTEND_URLS"),
+    ({"stripe_secret_key": "pk_test_abc"}, "STRIPE_SECRET_KEY"),
+    ({"stripe_secret_key": "sk_sandbox"}, "STRIPE_SECRET_KEY"),
+    ({"jwt_algorithms": "none"}, "JWT_ALGORITHMS"),
+    ({"jwt_algorithms": "RS256,HS256"}, "JWT_ALGORITHMS"),
+]
+
+
+@pytest.mark.parametrize("values", [LIVE, STAGED], ids=["production", "staging"])
+@pytest.mark.parametrize(("unsafe", "name"), REFUSALS, ids=str)
+def test_a_server_refuses_what_is_missing_or_unsafe_by_name(
+    values: dict[str, Any], unsafe: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        made(**{**values, **unsafe})
+    assert name in str(refused.value).upper()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({**LIVE, "stripe_secret_key": "sk_test_abc"}, "test Stripe key"),
+        ({**LIVE, "stripe_secret_key": "rk_test_abc"}, "test Stripe key"),
+        ({"stripe_secret_key": "sk_live_abc"}, "live Stripe key"),
+        ({"stripe_secret_key": "rk_live_abc"}, "live Stripe key"),
+        ({**LIVE, "stripe_live_mode": False}, "STRIPE_LIVE_MODE"),
+        ({**STAGED, "stripe_live_mode": True}, "STRIPE_LIVE_MODE"),
+    ],
+)
+def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        made(**values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENVIRONMENT", "prod"),
+        ("PORT", "70000"),
+        ("PORT", "http"),
+        ("DATABASE_URL", "mysql://u@db/payments"),
+        ("DATABASE_URL", "no address"),
+        ("DATABASE_POOLER", "statement"),
+        ("DATABASE_POOL_SIZE", "1"),
+        ("STRIPE_API_VERSION", "2020-08-27"),
+        ("STRIPE_TIMEOUT", "0"),
+        ("STRIPE_RATE", "-1"),
+        ("STRIPE_LIVE_MODE", "perhaps"),
+        ("TIME_ZONE", "Mars/Olympus"),
+        ("TIME_ZONE", "../../etc/passwd"),
+        ("TIME_ZONE", "Europe"),
+        ("DEFAULT_CURRENCY", "dollars"),
+        ("FRONTEND_URLS", ","),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("SECRET_KEY", "k" * 31),
+    ],
+)
+def test_a_malformed_variable_stops_the_start_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UnsafeSettings, match=name) as refused:
+        load()
+    assert "\n" not in str(refused.value).strip()
+    if name == "SECRET_KEY":
+        assert value not in str(refused.value)
+
+
+def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    with pytest.raises(UnsafeSettings) as refused:
+        load()
+    told = str(refused.value)
+    for name in (
+        "DATABASE_URL",
+        "STRIPE_SECRET_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+        "SECRET_KEY",
+        "FRONT",
+    ):
+        assert name in told
+
+
+def test_an_empty_variable_is_an_absent_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STRIPE_SECRET_KEY", "STRIPE_LIVE_MODE", "PORT", "METRICS_TOKEN", "JWKS_URL"):
+        monkeypatch.setenv(name, "")
+    settings = load()
+    assert (settings.stripe_secret_key, settings.port, settings.metrics_token) == (None, 8000, None)
+
+
+def test_the_environment_wins_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=8020\nTIME_ZONE=Europe/Berlin\nNOT_OURS=1\n")
+    monkeypatch.setenv("PORT", "9000")
+    settings = load()
+    assert (settings.port, settings.zone.key) == (9000, "Europe/Berlin")
+
+
+def test_settings_do_not_change() -> None:
+    settings = made()
+    with pytest.raises(ValidationError):
+        settings.port = 1
+
+
+def test_secrets_are_not_in_any_spelling_of_the_settings() -> None:
+    secrets = {
+        "database_url": "postgresql://u:secret-1@db/x",
+        "database_url_listen": "postgresql://u:secret-2@db/x",
+        "database_url_sync": "postgresql://u:secret-3@db/x",
+        "stripe_secret_key": "sk_test_secret4",
+        "stripe_webhook_secret": "whsec_secret5",
+        "secret_key": "secret-6" * 4,
+        "metrics_token": "secret-7",
+    }
+    held = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field)}
+    assert held == set(secrets)
+    settings = made(**secrets)
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "secret-" not in text
+        assert "secret4" not in text
+        assert "secret5" not in text
+    assert isinstance(settings.secret_key, SecretStr)
+
+
+def test_lists_are_read_with_their_blanks() -> None:
+    settings = made(
+        stripe_webhook_secret=" whsec_a, whsec_b ,,",
+        frontend_urls=" https://a.example/ ,https://b.example",
+    )
+    assert settings.webhook_secrets == ("whsec_a", "whsec_b")
+    assert settings.frontends == ("https://a.example", "https://b.example")
+
+
+def test_the_example_names_every_variable_once_and_no_other() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    named = [found[1] for line in lines if (found := re.match(r"#? ?([A-Z][A-Z_]+)=", line))]
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_the_example_shows_the_defaults_and_holds_no_secret() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    shown = dict(found.groups() for line in lines if (found := re.match(r"#([A-Z_]+)=(.+)", line)))
+    for name, value in shown.items():
+        default = Settings.model_fields[name.lower()].default
+        assert str(default).lower().removesuffix(".0") == value, name
+    assert not re.search(r"(sk|rk|whsec)_(test|live)?_?\w{8}", "\n".join(lines))
