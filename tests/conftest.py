@@ -2,10 +2,10 @@
 
 import asyncio
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -24,9 +24,12 @@ def run_dir(testrun_uid: str) -> Iterator[Path]:
     """A folder that every worker of this run shares; short, because sockets live below it."""
     path = Path(tempfile.gettempdir()) / f"pt-{testrun_uid[:8]}"
     path.mkdir(mode=0o755, exist_ok=True)
-    yield path
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        shutil.rmtree(path, ignore_errors=True)
+    with (path / "users.lock").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield path
+        with suppress(BlockingIOError):  # another worker is still at work
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -9,6 +9,8 @@ import stripe
 
 from world import Database, World, open_world
 
+pytest.register_assert_rewrite("converge.oracle", "converge.stories")
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import Request
 from pydantic import SecretStr
+
+from payments.core.principal import Principal
 from service.variants import application, served
 from world import KEY, Json, World
-
-from payments.core.principal import Principal, bearer
 
 ME = "/api/v1/auth/me"
 SOON = timedelta(minutes=5)
@@ -128,7 +128,7 @@ async def test_no_token_or_none_of_ours_is_nobody(world: World) -> None:
     await unknown(world.api, good[:-2])
     wrong = (good, f"Basic {good}", f"Token {good}", "Bearer", f"Bearer {good} {good}")
     for header in (*(text.encode() for text in wrong), b"Bearer \xe9", b"\xff"):
-        answer = await world.api.get(ME, headers={"Authorization": header})
+        answer = await world.api.get(ME, headers={b"Authorization": header})
         assert answer.status_code == 401
     lower = await world.api.get(ME, headers={"Authorization": f"bearer {good}"})
     assert lower.status_code == 200
@@ -171,12 +171,13 @@ async def test_what_is_not_a_role_of_ours_makes_a_plain_user(
 
 
 async def test_the_claims_are_configurable_and_a_dot_descends(world: World) -> None:
-    names = {
-        "jwt_user_claim": "user.id",
-        "jwt_email_claim": "https://shop.example/email",
-        "jwt_role_claim": "realm_access.roles",
-    }
-    async with served(application(world, **names)) as api:
+    app = application(
+        world,
+        jwt_user_claim="user.id",
+        jwt_email_claim="https://shop.example/email",
+        jwt_role_claim="realm_access.roles",
+    )
+    async with served(app) as api:
         sent = token(
             sub=None,
             user={"id": "u-7"},
@@ -229,7 +230,7 @@ class KeySet:
 @contextmanager
 def provider(keys: KeySet) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             keys.asked += 1
             self.send_response(keys.status)
             self.send_header("Content-Length", str(len(keys.body)))
@@ -363,8 +364,7 @@ async def test_the_specification_says_which_routes_need_a_token(world: World) ->
 
 
 async def test_a_secret_of_the_service_is_never_in_an_answer(world: World) -> None:
-    changes = {"stripe_webhook_secret": SecretStr("whsec_visible"), "secret_key": SecretStr(KEY)}
-    async with served(application(world, **changes)) as api:
+    async with served(application(world, stripe_webhook_secret=SecretStr("whsec_visible"))) as api:
         for path in ("/api/v1/stripe/config", "/openapi.json", "/readyz", "/livez"):
             text = (await api.get(path)).text
             assert not any(secret in text for secret in ("whsec_", KEY, "sk_test_sandbox"))

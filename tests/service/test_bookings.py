@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from service.variants import application, served
-from world import BOOKING, DEPOSIT, TOTAL, Json, World
 
 from payments.domains.catalog.sync_file import Catalogue, push
+from service.variants import application, served
+from world import BOOKING, DEPOSIT, TOTAL, Json, World
 
 REQUIRED = tuple(BOOKING)
 OWN_PRICE = {"total_cents": 44000, "deposit_cents": 10000, "currency": "usd"}

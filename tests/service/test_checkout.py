@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from world import BOOKING, DEPOSIT, TOTAL, Json, World
 
 PATH = "/stripe/create-checkout-session"

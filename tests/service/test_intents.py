@@ -1,6 +1,7 @@
 """PaymentIntents for Elements: the same rules as the page, and a secret that is kept nowhere."""
 
 import pytest
+
 from world import DEPOSIT, TOTAL, Json, World, together
 
 PATH = "/stripe/create-payment-intent"

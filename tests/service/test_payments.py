@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from world import DEPOSIT, TOTAL, Json, World
 
 PATH = "/stripe/payments"
@@ -107,13 +108,13 @@ async def story(world: World, name: str) -> Json:
             intent = await world.intent(booking)
             form = {"payment_method": "pm_card_visa", "capture_method": "manual",
                     "return_url": "https://shop.example/"}  # fmt: skip
-            await world.at_stripe("POST", f"/v1/payment_intents/{intent['id']}/confirm", **form)
+            await world.stripe.post(f"/v1/payment_intents/{intent['id']}/confirm", data=form)
         case "partially_refunded" | "refunded" | "succeeded":
             intent = await paid(world, booking)
             amount = {"partially_refunded": 1, "refunded": DEPOSIT, "succeeded": 0}[name]
             if amount:
                 form = {"payment_intent": intent["id"], "amount": str(amount)}
-                await world.at_stripe("POST", "/v1/refunds", **form)
+                await world.stripe.post("/v1/refunds", data=form)
     return booking
 
 

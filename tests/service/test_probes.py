@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from service.variants import Wire, application, served
-from world import BOOKING, Database, Json, World, open_world
 
 from payments.core import migrations
 from payments.sync.account import WrongAccount
+from service.variants import Wire, application, served
+from world import BOOKING, Database, Json, World, open_world
 
 PROBLEM = "application/problem+json"
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+
 from service.variants import application, served
 from world import DEPOSIT, Json, World
 

@@ -1,6 +1,7 @@
 """A change of price and what is open at Stripe: never payable at the old price."""
 
 import pytest
+
 from world import TOTAL, Json, World
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from pydantic import SecretStr
+
 from service.variants import application, listening, served
 from world import Json, World
 
@@ -45,7 +46,7 @@ CASES = [
 
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
 @pytest.mark.parametrize(("what", "status", "code", "answered"), CASES, ids=str)
-async def test_a_fault_of_stripe_is_named_and_leaves_nothing_half_done(  # noqa: PLR0917 - one row of the table above
+async def test_a_fault_of_stripe_is_named_and_leaves_nothing_half_done(
     world: World,
     path: str,
     what: Json,

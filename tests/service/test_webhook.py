@@ -10,8 +10,9 @@ import httpx2
 import orjson
 import pytest
 from pydantic import SecretStr
-from service.variants import Wire, application, served
 from stripe import WebhookSignature
+
+from service.variants import Wire, application, served
 from world import SECRET, Database, Json, World, open_world, together
 
 PATH = "/api/v1/stripe/webhook"
@@ -74,7 +75,7 @@ DIGEST = "0" * 64
         f"t={int(time.time())},v0={DIGEST}",
         f"t={int(time.time())},v1={DIGEST}",
         f"t={int(time.time())},v1=é".encode(),
-        "t=１７９０００００００,v1=0".encode(),
+        "t=\N{FULLWIDTH DIGIT ONE},v1=0".encode(),
         b"t=\xff,v1=\xfe",
     ],
 )

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import httpx2
 import uvicorn
 from fastapi import FastAPI
-from world import API, World
 
 from payments.app import create_app
 from payments.core.principal import Authenticate
+from world import API, World
 
 
 def application(
@@ -66,7 +66,7 @@ async def listening(app: Any) -> AsyncIterator[str]:
 
 
 class Wire:
-    """A relay before PostgreSQL's Unix socket; cut, nothing listens and all connections are gone."""
+    """A relay before PostgreSQL's Unix socket; cut, nothing listens and no connection is left."""
 
     def __init__(self, url: str, folder: Path) -> None:
         parts = urlsplit(url)

@@ -88,5 +88,7 @@ def migrate(
         raise UnsafeSettings("DATABASE_URL is not set")
     if settings.database_url_sync is not None:
         typer.echo("DATABASE_URL_SYNC is ignored: migrations run on DATABASE_URL")
-    asyncio.run(migrations.upgrade(settings.database_url.get_secret_value(), revision))
+    # A migration holds a session's lock, so it goes around a transaction pooler.
+    direct = settings.database_url_listen or settings.database_url
+    asyncio.run(migrations.upgrade(direct.get_secret_value(), revision))
     typer.echo(f"the database is at {revision if revision != 'head' else migrations.head()}")

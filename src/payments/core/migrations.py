@@ -28,7 +28,9 @@ def config(url: str) -> Config:
 
 async def upgrade(url: str, revision: str = "head") -> None:
     """Bring a database up to a revision; several processes may try at once."""
-    await asyncio.to_thread(command.upgrade, config(url), revision)
+    made = config(url)
+    made.attributes["upgrade"] = True
+    await asyncio.to_thread(command.upgrade, made, revision)
 
 
 async def downgrade(url: str, revision: str) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import MutableMapping
 from time import perf_counter
 from typing import Any, Final
@@ -72,7 +73,11 @@ def configure(*, level: str, fmt: str, stripe_debug: bool = False) -> None:
     ]
     machine = fmt == "json"
     tail: list[Any] = [structlog.processors.format_exc_info, _redact] if machine else [_redact]
-    renderer = structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer()
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if machine
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
