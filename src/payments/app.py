@@ -1,7 +1,7 @@
 """The API process: `create_app()`, and `app` for `uvicorn payments.app:app`."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -65,22 +65,8 @@ def create_app(
         level=settings.log_level, fmt=settings.log_format, stripe_debug=settings.stripe_debug
     )
     slices = assemble(payables)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_context(settings, slices.registry, clock=clock, network=network) as ctx:
-            await greet(ctx)
-            app.state.context = ctx
-            yield
-
-    # The documentation pages bring their own assets: no CDN.
-    app = FastAPIOffline(
-        title="payments",
-        version=__version__,
-        description=ABOUT,
-        lifespan=lifespan,
-        redoc_url=None,
-        swagger_ui_parameters={"persistAuthorization": True},
+    app = _application(
+        lambda: open_context(settings, slices.registry, clock=clock, network=network)
     )
     app.state.payables = slices.payables
     app.state.authenticate = authenticate or JWTAuthenticator(settings)
@@ -88,6 +74,28 @@ def create_app(
     _mount(app, slices.routers, routers)
     _wrap(app, settings)
     return app
+
+
+def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> FastAPI:
+    """An application that holds its context open while it runs. Its documentation pages bring their
+    own assets: no CDN.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opened() as ctx:
+            await greet(ctx)
+            app.state.context = ctx
+            yield
+
+    return FastAPIOffline(
+        title="payments",
+        version=__version__,
+        description=ABOUT,
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_parameters={"persistAuthorization": True},
+    )
 
 
 def _mount(app: FastAPI, slices: Sequence[APIRouter], further: Sequence[APIRouter]) -> None:

@@ -19,7 +19,10 @@ from payments.core.money import (
 )
 
 # Stripe, "Supported currencies": zero-decimal, three-decimal and the special cases.
-ZERO = ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]  # fmt: skip
+ZERO = [
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf",
+    "xof", "xpf",
+]  # fmt: skip
 THREE = ["bhd", "jod", "kwd", "omr", "tnd"]
 
 
