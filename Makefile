@@ -1,5 +1,8 @@
 # Python 3.11 and make are enough: uv comes from PATH or is installed into .venv.
 unexport VIRTUAL_ENV
+# Compiled once, when it is installed, so that every start is quick.
+unexport PYTHONDONTWRITEBYTECODE
+export UV_COMPILE_BYTECODE := 1
 
 UV := $(if $(shell uv --version 2>/dev/null),uv,.venv/bin/uv)
 RUN := $(UV) run --no-sync
