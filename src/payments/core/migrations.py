@@ -1,4 +1,4 @@
-"""Runs the migrations that `alembic/` holds (in the wheel: `payments/migrations`)."""
+"""Runs the migrations that `alembic/` holds (in the wheel: `payments/migrations/alembic`)."""
 
 import asyncio
 from functools import cache
@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 def scripts() -> Path:
     """Where the migrations are: shipped in the package, or at the top of a checkout."""
-    shipped = PACKAGE / "migrations"
+    shipped = PACKAGE / "migrations" / "alembic"
     return shipped if shipped.is_dir() else PACKAGE.parents[1] / "alembic"
 
 
