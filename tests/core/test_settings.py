@@ -206,9 +206,8 @@ def test_the_example_names_every_variable_once_and_no_other() -> None:
 
 def test_the_example_shows_the_defaults_and_holds_no_secret() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
-    shown = dict(
-        (found[1], found[2]) for line in lines if (found := re.match(r"#([A-Z_]+)=(.+)", line))
-    )
+    matches = (re.match(r"#([A-Z_]+)=(.+)", line) for line in lines)
+    shown = {found[1]: found[2] for found in matches if found}
     for name, value in shown.items():
         default = Settings.model_fields[name.lower()].default
         assert str(default).lower().removesuffix(".0") == value.lower(), name

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from world import DEPOSIT, TOTAL, Json, World
 
 PATH = "/stripe/payments"
@@ -166,30 +164,29 @@ async def test_a_refund_counts_when_it_has_arrived_and_no_longer_when_it_failed(
         assert [p["status"] for p in await listed(world, booking_id=booking["id"])] == [after]
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ({"status": "done"}, "status"),
-        ({"status": "requires_payment_method"}, "status"),
-        ({"status": ""}, "status"),
-        ({"limit": 0}, "limit"),
-        ({"limit": 101}, "limit"),
-        ({"starting_after": "pi_none"}, "starting_after"),
-        ({"created[gte]": "yesterday"}, "created"),
-        ({"created[gte]": "2026-01-01T00:00:00"}, "created"),
-        ({"created[lt]": ""}, "created"),
-        ({"created[gte]": "0001-01-01T00:00:00+14:00"}, "created"),
-        ({"created[lt]": "9999-12-31T23:59:59-14:00"}, "created"),
-        ({"created[gte]": "1e400"}, "created"),
-    ],
-    ids=str,
-)
-async def test_a_query_that_means_nothing_is_refused_by_name(
-    world: World, query: Json, field: str
-) -> None:
-    answer = await world.api.get(f"/api/v1{PATH}", params=query, headers=world.bearer())
-    assert answer.status_code == 422, answer.text
-    assert field in answer.json()["detail"]
+MEANINGLESS: list[tuple[Json, str]] = [
+    ({"status": "done"}, "status"),
+    ({"status": "requires_payment_method"}, "status"),
+    ({"status": ""}, "status"),
+    ({"limit": 0}, "limit"),
+    ({"limit": 101}, "limit"),
+    ({"starting_after": "pi_none"}, "starting_after"),
+    ({"created[gte]": "yesterday"}, "created"),
+    ({"created[gte]": "2026-01-01T00:00:00"}, "created"),
+    ({"created[lt]": ""}, "created"),
+    ({"created[gte]": "0001-01-01T00:00:00+14:00"}, "created"),
+    ({"created[lt]": "9999-12-31T23:59:59-14:00"}, "created"),
+    ({"created[gte]": "1e400"}, "created"),
+]
+
+
+async def test_a_query_that_means_nothing_is_refused_by_name(world: World) -> None:
+    missed = []
+    for query, field in MEANINGLESS:
+        answer = await world.api.get(f"/api/v1{PATH}", params=query, headers=world.bearer())
+        if answer.status_code != 422 or field not in answer.json()["detail"]:
+            missed.append(f"{query}: {answer.text}")
+    assert missed == []
 
 
 async def test_a_cursor_must_be_a_payment_one_may_see(world: World) -> None:
@@ -208,7 +205,8 @@ async def test_payments_are_found_by_when_they_were_made(world: World) -> None:
     second = timedelta(seconds=1)
 
     async def count(**bounds: object) -> int:
-        return len(await listed(world, **{f"created[{k}]": v for k, v in bounds.items()}))
+        query = {f"created[{name}]": bound for name, bound in bounds.items()}
+        return len((await world.ask("GET", PATH, params=query))["data"])
 
     for as_text in (lambda t: t.isoformat(), lambda t: str(int(t.timestamp()))):
         assert await count(gte=as_text(at), lte=as_text(at)) == 1

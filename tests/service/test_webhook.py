@@ -59,53 +59,70 @@ BODY = orjson.dumps(event())
 DIGEST = "0" * 64
 
 
-@pytest.mark.parametrize(
-    "signature",
-    [
-        None,
-        "",
-        "nonsense",
-        "t=1,v1",
-        "v1=" + DIGEST,
-        f"t=now,v1={DIGEST}",
-        f"t=,v1={DIGEST}",
-        "t=" + "9" * 5000 + ",v1=" + DIGEST,
-        f"t=-1,v1={DIGEST}",
-        f"t={int(time.time())}",
-        f"t={int(time.time())},v0={DIGEST}",
-        f"t={int(time.time())},v1={DIGEST}",
-        f"t={int(time.time())},v1=é".encode(),
-        "t=\N{FULLWIDTH DIGIT ONE},v1=0".encode(),
-        b"t=\xff,v1=\xfe",
-    ],
-)
-async def test_a_signature_that_is_none_is_refused(
-    world: World, signature: str | bytes | None
-) -> None:
-    await refused(world, BODY, signature)
+UNSIGNED: list[str | bytes | None] = [
+    None,
+    "",
+    "nonsense",
+    "t=1,v1",
+    "v1=" + DIGEST,
+    f"t=now,v1={DIGEST}",
+    f"t=,v1={DIGEST}",
+    "t=" + "9" * 5000 + ",v1=" + DIGEST,
+    f"t=-1,v1={DIGEST}",
+    f"t={int(time.time())}",
+    f"t={int(time.time())},v0={DIGEST}",
+    f"t={int(time.time())},v1={DIGEST}",
+    f"t={int(time.time())},v1=é".encode(),
+    "t=\N{FULLWIDTH DIGIT ONE},v1=0".encode(),
+    b"t=\xff,v1=\xfe",
+]
+NO_EVENTS = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'"evt_1"',
+    b"{}",
+    b'{"type": "charge.pending"}',
+    b'{"id": "evt_1"}',
+    b'{"id": 1, "type": "charge.pending"}',
+    b'{"id": "evt_1", "type": null}',
+    b'{"id": "", "type": "charge.pending"}',
+    b'{"id": "evt_\\ud800", "type": "charge.pending"}',
+    b'{"id": "evt_\\u0000", "type": "charge.pending"}',
+    b"[" * 200_000,
+]
+ODD: list[Json] = [
+    {"created": 10**18},
+    {"created": -(10**18)},
+    {"created": "yesterday"},
+    {"created": True},
+    {"account": 5},
+    {"api_version": 7},
+    {"livemode": "yes"},
+    {"data": []},
+    {"data": {"object": {"id": 5}}},
+    {"data": {"object": {"id": "ch_\x00"}}},
+    {"related_object": "ch_1"},
+]
+ALIASES = [
+    PATH,
+    "/api/stripe/webhook",
+    "/api/stripe/webhook/",
+    "/api/payments/webhook",
+    "/stripe/webhook",
+    "/stripe/webhook/",
+]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'"evt_1"',
-        b"{}",
-        b'{"type": "charge.pending"}',
-        b'{"id": "evt_1"}',
-        b'{"id": 1, "type": "charge.pending"}',
-        b'{"id": "evt_1", "type": null}',
-        b'{"id": "", "type": "charge.pending"}',
-        b'{"id": "evt_\\ud800", "type": "charge.pending"}',
-        b'{"id": "evt_\\u0000", "type": "charge.pending"}',
-        b"[" * 200_000,
-    ],
-)
-async def test_a_signed_body_that_is_no_event_is_refused(world: World, body: bytes) -> None:
-    await refused(world, body, header(body))
+async def test_a_signature_that_is_none_is_refused(world: World) -> None:
+    for signature in UNSIGNED:
+        await refused(world, BODY, signature)
+
+
+async def test_a_signed_body_that_is_no_event_is_refused(world: World) -> None:
+    for body in NO_EVENTS:
+        await refused(world, body, header(body))
 
 
 async def test_a_body_that_is_no_text_is_refused(world: World) -> None:
@@ -155,11 +172,11 @@ async def test_each_of_several_secrets_is_accepted_and_no_other(world: World) ->
     assert await stored(world) == ["evt_0", "evt_1"]
 
 
-@pytest.mark.parametrize("secret", [None, SecretStr(""), SecretStr(",")])
-async def test_without_a_secret_the_door_is_closed(world: World, secret: SecretStr | None) -> None:
-    async with served(application(world, stripe_webhook_secret=secret)) as api:
-        assert (await post(api, BODY, header(BODY))).status_code == 400
-        assert (await post(api, BODY, header(BODY, secret=" "))).status_code == 400
+async def test_without_a_secret_the_door_is_closed(world: World) -> None:
+    for secret in (None, SecretStr(""), SecretStr(",")):
+        async with served(application(world, stripe_webhook_secret=secret)) as api:
+            assert (await post(api, BODY, header(BODY))).status_code == 400
+            assert (await post(api, BODY, header(BODY, secret=" "))).status_code == 400
     assert await stored(world) == []
 
 
@@ -198,23 +215,10 @@ async def test_the_body_is_kept_as_the_bytes_it_was(world: World) -> None:
     assert bytes(row["body"]) == body
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        PATH,
-        "/api/stripe/webhook",
-        "/api/stripe/webhook/",
-        "/api/payments/webhook",
-        "/stripe/webhook",
-        "/stripe/webhook/",
-    ],
-)
-async def test_the_addresses_of_the_documents_lead_to_the_same_inbox(
-    world: World, path: str
-) -> None:
-    answer = await post(world.api, BODY, header(BODY), path)
-    assert (answer.status_code, answer.json()) == (200, {"received": True})
-    assert (await post(world.api, BODY, header(BODY))).status_code == 200
+async def test_the_addresses_of_the_documents_lead_to_the_same_inbox(world: World) -> None:
+    for path in ALIASES:
+        answer = await post(world.api, BODY, header(BODY), path)
+        assert (answer.status_code, answer.json()) == (200, {"received": True}), path
     assert await stored(world) == ["evt_1"]
 
 
@@ -232,27 +236,11 @@ async def test_an_unknown_type_is_stored_and_left_alone(world: World) -> None:
     assert tuple(row) == ("moon.landed", "ignored", None, 0)
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"created": 10**18},
-        {"created": -(10**18)},
-        {"created": "yesterday"},
-        {"created": True},
-        {"account": 5},
-        {"api_version": 7},
-        {"livemode": "yes"},
-        {"data": []},
-        {"data": {"object": {"id": 5}}},
-        {"data": {"object": {"id": "ch_\x00"}}},
-        {"related_object": "ch_1"},
-    ],
-)
-async def test_a_signed_event_in_an_odd_shape_is_never_our_fault(world: World, odd: Json) -> None:
-    answer = await world.deliver(event(**odd))
-    assert answer.status_code in (200, 400), answer.text
-    assert (await world.deliver(event("evt_2"))).status_code == 200
+async def test_a_signed_event_in_an_odd_shape_is_never_our_fault(world: World) -> None:
+    answers = {str(odd): await world.deliver(event(f"evt_{n}", **odd)) for n, odd in enumerate(ODD)}
     await world.work()
+    told = {odd: a.text for odd, a in answers.items() if a.status_code not in (200, 400)}
+    assert told == {}
 
 
 async def test_concurrent_deliveries_share_transactions(world: World) -> None:
