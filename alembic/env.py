@@ -5,11 +5,10 @@ from logging.config import fileConfig
 
 from alembic import context
 from sqlalchemy import Connection, MetaData, text
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from payments import settings
-from payments.core.db import async_url
+from payments.core.db import engine
 
 LOCK = 7_265_111  # any number, as long as it is the same in every migrator
 
@@ -23,6 +22,7 @@ def declared() -> MetaData | None:
     """
     if context.config.attributes.get("upgrade"):
         return None
+    import payments.app  # noqa: F401 - declares the tables of the sync
     from payments.core.db import Base
     from payments.domains import modules
 
@@ -41,10 +41,10 @@ def url() -> str:
 
 
 def migrate(connection: Connection) -> None:
+    connection.execute(text(f"select pg_advisory_lock({LOCK})"))
     # A migration that cannot have its lock soon fails and is tried again; it never queues up in
     # front of the payments.
     connection.execute(text("set lock_timeout = '10s'"))
-    connection.execute(text(f"select pg_advisory_lock({LOCK})"))
     connection.commit()
     context.configure(
         connection=connection,
@@ -61,12 +61,10 @@ def migrate(connection: Connection) -> None:
 
 
 async def main() -> None:
-    engine = create_async_engine(
-        async_url(url()), poolclass=NullPool, connect_args={"statement_cache_size": 0}
-    )
-    async with engine.connect() as connection:
+    migrator = engine(url(), poolclass=NullPool)
+    async with migrator.connect() as connection:
         await connection.run_sync(migrate)
-    await engine.dispose()
+    await migrator.dispose()
 
 
 asyncio.run(main())

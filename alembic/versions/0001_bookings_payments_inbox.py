@@ -104,24 +104,27 @@ def upgrade() -> None:
     )
     op.create_table(
         "customer_links",
-        sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("key", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=True),
         sa.Column("stripe_customer_id", sa.Text(), nullable=True),
         sa.Column("reserved_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
-        sa.Column(
-            "created_at",
-            postgresql.TIMESTAMP(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_customer_links")),
+        sa.Column("replaced_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_customer_links")),
     )
     op.create_index(
         op.f("ix_customer_links_stripe_customer_id"),
         "customer_links",
         ["stripe_customer_id"],
         unique=False,
+    )
+    op.create_index("ix_customer_links_history", "customer_links", ["user_id"], unique=False)
+    op.create_index(
+        "uq_customer_links_user_id",
+        "customer_links",
+        ["user_id"],
+        unique=True,
+        postgresql_where=sa.text("replaced_at is null"),
     )
     op.create_table(
         "installation",

@@ -16,6 +16,7 @@ from payments.context import Context, open_context
 from payments.core import errors, telemetry
 from payments.core.body_limit import BodyLimit
 from payments.core.db import Clock
+from payments.core.last_resort import LastResort
 from payments.core.principal import Authenticate, JWTAuthenticator
 from payments.core.telemetry import Observed
 from payments.domains import assemble
@@ -71,6 +72,7 @@ def create_app(
     app.state.payables = slices.payables
     app.state.authenticate = authenticate or JWTAuthenticator(settings)
     errors.install(app)
+    errors.documented(app)
     _mount(app, slices.routers, routers)
     _wrap(app, settings)
     return app
@@ -133,6 +135,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
     local = (
         r"http://(localhost|127\.0\.0\.1)(:\d+)?" if settings.environment == "development" else None
     )
+    app.add_middleware(LastResort)
     app.add_middleware(BodyLimit)
     app.add_middleware(
         CORSMiddleware,

@@ -3,9 +3,9 @@
 import asyncio
 import hmac
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request, Response, Security
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from payments.context import Context, Ctx
 from payments.core import errors, migrations
 from payments.core.db import is_outage
 from payments.core.errors import Forbidden
-from payments.core.principal import bearer, principal
+from payments.core.principal import SCHEME, bearer, principal
 from payments.sync.account import WrongAccount, stamp
 
 router = APIRouter(tags=["operations"])
@@ -107,7 +107,9 @@ async def stripe(ctx: Context) -> Check:
         **errors.problems(errors.Unauthenticated, errors.Forbidden),
     },
 )
-async def metrics(request: Request, ctx: Ctx) -> Response:
+async def metrics(
+    request: Request, ctx: Ctx, _: Annotated[Any, Security(SCHEME)] = None
+) -> Response:
     """Counters and histograms, for an admin or the bearer of METRICS_TOKEN."""
     await _may_read_metrics(request, ctx)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

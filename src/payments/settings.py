@@ -1,5 +1,6 @@
 """What the environment may say; unsafe values stop the start and name the way out."""
 
+import re
 from datetime import timedelta
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -13,6 +14,11 @@ Environment = Literal["development", "staging", "production"]
 TEST_KEYS = ("sk_test_", "rk_test_")
 LIVE_KEYS = ("sk_live_", "rk_live_")
 MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: an HS256 key is at least as long as its hash
+
+
+ASYMMETRIC = frozenset(
+    f"{family}{bits}" for family in ("RS", "ES", "PS") for bits in (256, 384, 512)
+) | {"EdDSA"}
 
 
 class UnsafeSettings(Exception):
@@ -119,6 +125,31 @@ class Settings(BaseSettings):
             raise ValueError("is no IANA time zone; try Europe/Berlin") from exc
         return value
 
+    @field_validator("frontend_urls")
+    @classmethod
+    def origins(cls, value: str) -> str:
+        urls = [url.strip().rstrip("/") for url in value.split(",") if url.strip()]
+        wrong = [url for url in urls if not re.fullmatch(r"https?://[^/?#@\\\s]+", url)]
+        if not urls or wrong:
+            raise ValueError("list origins, without a path: https://shop.example,https://…")
+        return ",".join(urls)
+
+    @field_validator("database_url", "database_url_listen")
+    @classmethod
+    def postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        scheme = value.get_secret_value().partition("://")[0] if value else "postgresql"
+        if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def asymmetric(cls, value: str) -> str:
+        names = {name.strip() for name in value.split(",")}
+        if not names <= ASYMMETRIC:
+            raise ValueError(f"only algorithms with a public key: {', '.join(sorted(ASYMMETRIC))}")
+        return value
+
     @model_validator(mode="after")
     def safe(self) -> Self:
         if problems := [*self.key_problems(), *self.exposure_problems()]:
@@ -152,7 +183,7 @@ class Settings(BaseSettings):
         required = {
             "DATABASE_URL": self.database_url,
             "STRIPE_SECRET_KEY": self.stripe_secret_key,
-            "STRIPE_WEBHOOK_SECRET": self.stripe_webhook_secret,
+            "STRIPE_WEBHOOK_SECRET": self.webhook_secrets,
             "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url,
         }
         found = [

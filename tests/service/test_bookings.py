@@ -155,8 +155,8 @@ async def test_a_huge_body_is_refused_though_its_length_is_not_declared(world: W
 
 
 async def test_guests_that_cost_more_than_a_charge_may_be_are_refused(world: World) -> None:
-    entry = {"key": "menu_gold", "name": "Gold leaf", "unit_amount": 99_999_999}
-    async for _ in push(world.ctx, Catalogue.model_validate({"product": [entry]})):
+    gold = {"key": "menu_gold", "name": "Gold", "unit_amount": 99_999_999, "currency": "usd"}
+    async for _ in push(world.ctx, Catalogue.model_validate({"product": [gold]}).product):
         pass
     assert (await world.book(menu="gold", guests=1))["total_cents"] == 99_999_999
     answer = await world.ask("POST", "/bookings", BOOKING | {"menu": "gold"}, status=422)

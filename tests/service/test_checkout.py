@@ -309,7 +309,8 @@ async def test_a_deleted_customer_is_replaced(world: World) -> None:
     [old] = await world.rows("select stripe_customer_id from customer_links")
     await world.at_stripe("DELETE", f"/v1/customers/{old[0]}")
     session = await world.session(booking)
-    [new] = await world.rows("select stripe_customer_id from customer_links")
+    query = "select stripe_customer_id from customer_links where replaced_at is null"
+    [new] = await world.rows(query)
     assert new[0] != old[0]
     found = await world.at_stripe("GET", f"/v1/checkout/sessions/{session['session_id']}")
     assert found["customer"] == new[0]

@@ -68,7 +68,7 @@ FOREIGN = [
     "https://sub.shop.example/",
     "",
     " ",
-    "\x00",
+    "\x01",
 ]
 
 

@@ -26,12 +26,11 @@ def apply(
     settings = load()
     if settings.live and not live:
         sys.exit("payments catalog: this is a live key; say --live if you mean it")
-    from payments.core.errors import Problem
     from payments.domains.catalog.sync_file import CatalogFileInvalid
 
     try:
         asyncio.run(_apply(settings, file))
-    except (CatalogFileInvalid, Problem) as exc:
+    except CatalogFileInvalid as exc:
         sys.exit(f"payments catalog: {exc}")
 
 
@@ -41,8 +40,8 @@ async def _apply(settings: Settings, file: Path | None) -> None:
     from payments.domains import assemble
     from payments.domains.catalog.sync_file import SHIPPED, push, read
 
-    found = read(file or SHIPPED)
+    entries = read(file or SHIPPED, currency=settings.default_currency)
     async with open_context(settings, assemble().registry) as ctx:
-        async for entry, done in push(ctx, found):
-            price = display(entry.unit_amount, entry.currency or found.currency)
+        async for entry, done in push(ctx, entries):
+            price = display(entry.unit_amount, str(entry.currency))
             typer.echo(f"{done:9}  {entry.key:20} {price:>12}  {entry.name}")

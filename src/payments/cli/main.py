@@ -39,8 +39,17 @@ def root(
 
 
 def main() -> None:
-    """Run a command; what the settings forbid is said in plain lines, without a traceback."""
+    """Run a command; what can be foreseen is said in plain lines, without a traceback."""
     try:
         app()
     except UnsafeSettings as exc:
         sys.exit(f"payments: {exc}")
+    except Exception as exc:
+        from payments.core.db import is_outage
+        from payments.core.errors import Problem
+
+        if isinstance(exc, Problem):
+            sys.exit(f"payments: {exc}")
+        if is_outage(exc):
+            sys.exit(f"payments: the database is not available: {exc}")
+        raise

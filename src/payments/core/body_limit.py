@@ -23,7 +23,11 @@ class BodyLimit:
         if not declared.isdigit() or int(declared) > self._limit:
             await render(self._problem())(scope, receive, send)
             return
+        await self._counted(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen = 0
+        answered = False
 
         async def counted() -> Message:
             nonlocal seen
@@ -33,7 +37,16 @@ class BodyLimit:
                 raise self._problem()
             return message
 
-        await self._app(scope, counted, send)
+        async def corrected(message: Message) -> None:
+            """Whatever an application makes of the interrupted body, the caller is told why."""
+            nonlocal answered
+            if seen <= self._limit:
+                await send(message)
+            elif not answered:
+                answered = True
+                await render(self._problem())(scope, receive, send)
+
+        await self._app(scope, counted, corrected)
 
     def _problem(self) -> BodyTooLarge:
         return BodyTooLarge(f"send at most {self._limit} bytes")

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import BigInteger, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,6 +23,9 @@ PASSING: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
 )
+
+DATA_EXCEPTION: Final = "22"
+"""Class of SQLSTATEs that blame a value, not the statement."""
 
 _open: ContextVar[bool] = ContextVar("transaction_open", default=False)
 
@@ -52,33 +55,53 @@ def in_transaction() -> bool:
     return _open.get()
 
 
-def async_url(url: str) -> URL:
-    """Accept the plain, the `postgres://` and the asyncpg spelling of an address."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise ValueError("DATABASE_URL must start with postgresql://")
-    return parsed.set(drivername="postgresql+asyncpg")
+def is_unstorable(exc: BaseException) -> bool:
+    """Whether a value was outside of its type's range: a NUL in a text, a year that is none."""
+    return isinstance(exc, DBAPIError) and (getattr(exc.orig, "sqlstate", None) or "").startswith(
+        DATA_EXCEPTION
+    )
+
+
+def plain_url(url: str) -> str:
+    """An address as asyncpg and libpq read it, sslmode and all, from any of its spellings."""
+    return "postgresql://" + url.partition("://")[2]
+
+
+def engine(url: str, *, pooler: str = "session", **options: Any) -> AsyncEngine:
+    """An engine in READ COMMITTED whose connections asyncpg opens from the address itself.
+
+    A transaction-mode pooler gives each transaction another server session, so nothing may be
+    prepared on one: both caches are off, and no session settings are sent.
+    """
+    connect: dict[str, Any] = {
+        "async_creator_fn": partial(asyncpg.connect, plain_url(url)),
+        "timeout": 5,
+    }
+    if pooler == "transaction":
+        connect |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    else:
+        named = {} if "application_name=" in url else {"application_name": "payments"}
+        connect["server_settings"] = {"timezone": "UTC", **named}
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args=connect,
+        isolation_level="READ COMMITTED",
+        hide_parameters=True,  # they are people's data, and end up in logs
+        **options,
+    )
 
 
 class Database:
     """A pool of connections to one PostgreSQL, in READ COMMITTED."""
 
     def __init__(self, url: str, *, pool_size: int = 10, pooler: str = "session") -> None:
-        # A transaction-mode pooler gives each transaction another server session, so nothing
-        # may be prepared on one; both caches are off and no session settings are sent.
-        connect_args: dict[str, Any] = {"timeout": 5}
-        if pooler == "transaction":
-            connect_args |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-        else:
-            connect_args["server_settings"] = {"application_name": "payments", "timezone": "UTC"}
-        self.engine: AsyncEngine = create_async_engine(
-            async_url(url),
+        self.engine = engine(
+            url,
+            pooler=pooler,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
             pool_pre_ping=True,
-            connect_args=connect_args,
-            isolation_level="READ COMMITTED",
         )
 
     @asynccontextmanager

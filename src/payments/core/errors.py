@@ -1,6 +1,7 @@
 """Errors know their status, code and title; one handler renders them as RFC 9457 problems."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 import structlog
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from payments.core.db import is_outage
+from payments.core.db import is_outage, is_unstorable
 
 log = structlog.get_logger(__name__)
 
@@ -218,41 +219,61 @@ def explain(errors: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(parts)
 
 
+async def _ours(_: Request, exc: Exception) -> JSONResponse:
+    assert isinstance(exc, Problem)
+    return render(exc)
+
+
+async def _validation(_: Request, exc: Exception) -> JSONResponse:
+    assert isinstance(exc, RequestValidationError)
+    errors = [{"loc": e["loc"], "msg": e["msg"], "type": e["type"]} for e in exc.errors()]
+    return render(Invalid(explain(errors), errors=errors))
+
+
+async def _http(_: Request, exc: Exception) -> JSONResponse:
+    assert isinstance(exc, HTTPException)
+    if exc.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's own, for a body it cannot read
+        return render(Invalid("the body is not JSON in UTF-8"))
+    members = {
+        "__doc__": exc.detail,
+        "status": exc.status_code,
+        "code": f"http_{exc.status_code}",
+    }
+    response = render(type("Http", (Problem,), members)())
+    response.headers.update(exc.headers or {})
+    return response
+
+
+async def _database(_: Request, exc: Exception) -> JSONResponse:
+    if is_outage(exc):
+        log.warning("the database is away", reason=type(exc).__name__)
+        return render(Unavailable("the database is not available", retry_after=5))
+    if is_unstorable(exc):
+        return render(Invalid("a value lies outside of what can be stored or compared"))
+    raise exc
+
+
 def install(app: FastAPI) -> None:
     """Make every error of the application a problem."""
-
-    async def ours(_: Request, exc: Exception) -> JSONResponse:
-        assert isinstance(exc, Problem)
-        return render(exc)
-
-    async def validation(_: Request, exc: Exception) -> JSONResponse:
-        assert isinstance(exc, RequestValidationError)
-        errors = [{"loc": e["loc"], "msg": e["msg"], "type": e["type"]} for e in exc.errors()]
-        return render(Invalid(explain(errors), errors=errors))
-
-    async def http(_: Request, exc: Exception) -> JSONResponse:
-        assert isinstance(exc, HTTPException)
-        kind = type(
-            "Http",
-            (Problem,),
-            {"__doc__": exc.detail, "status": exc.status_code, "code": f"http_{exc.status_code}"},
-        )
-        response = render(kind())
-        response.headers.update(exc.headers or {})
-        return response
-
-    async def database(_: Request, exc: Exception) -> JSONResponse:
-        if is_outage(exc):
-            log.warning("the database is away", reason=type(exc).__name__)
-            return render(Unavailable("the database is not available", retry_after=5))
-        raise exc
-
-    async def crash(_: Request, __: Exception) -> JSONResponse:
-        return render(Problem("Something went wrong here; it was logged under this request id"))
-
-    app.add_exception_handler(Problem, ours)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Problem, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
     for outage in (OSError, SQLAlchemyError):
-        app.add_exception_handler(outage, database)
-    app.add_exception_handler(Exception, crash)
+        app.add_exception_handler(outage, _database)
+
+
+def documented(app: FastAPI) -> None:
+    """Make the OpenAPI say what errors are: FastAPI declares every model as application/json."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        spec = made()
+        for path in spec["paths"].values():
+            for operation in path.values():
+                for response in operation["responses"].values():
+                    content = response.get("content", {})
+                    if MEDIA_TYPE in content and "application/json" in content:
+                        content[MEDIA_TYPE] |= content.pop("application/json")
+        return spec
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

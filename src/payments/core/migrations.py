@@ -38,13 +38,21 @@ async def downgrade(url: str, revision: str) -> None:
 
 
 @cache
+def revisions() -> tuple[str, ...]:
+    """Every revision that this release knows, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory(str(scripts())).walk_revisions())
+
+
 def head() -> str:
-    return ScriptDirectory(str(scripts())).get_current_head() or ""
+    return revisions()[0]
 
 
 async def missing(connection: AsyncConnection) -> str | None:
-    """The revision that the database lacks, or None when it is up to date."""
+    """The revision that the database lacks; None when it has it, or is of a later release: during
+    a rolling update the old code runs on the new schema.
+    """
     current = await connection.run_sync(
         lambda sync: MigrationContext.configure(sync).get_current_revision()
     )
-    return None if current == head() else head()
+    behind = current is None or current in revisions()[1:]
+    return head() if behind else None

@@ -8,7 +8,7 @@ an ISO table may decide an exponent.
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from babel.numbers import format_currency
+from babel.numbers import format_currency, get_currency_symbol
 
 from payments.core.errors import AmountNotChargeable
 
@@ -72,8 +72,10 @@ def major(amount: int, currency: str) -> Decimal:
 
 def display(amount: int, currency: str, locale: str = "en_US") -> str:
     """`$100.00`, `¥5,000`, `KWD 1.230`: as many decimals as Stripe's minor unit has."""
+    symbol = get_currency_symbol(currency.upper(), locale)
+    space = " " if symbol[-1].isalpha() else ""
     zeros = "0" * exponent(currency)
-    pattern = f"¤#,##0.{zeros}" if zeros else "¤#,##0"
+    pattern = f"¤{space}#,##0.{zeros}" if zeros else f"¤{space}#,##0"
     return format_currency(
         major(amount, currency), currency.upper(), pattern, locale=locale, currency_digits=False
     )

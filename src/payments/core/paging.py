@@ -5,15 +5,18 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, FromClause, Select, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, Select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.errors import Invalid
+from payments.core.schemas import ObjectId
 
 T = TypeVar("T", bound=BaseModel)
 
 Limit = Annotated[int, Query(ge=1, le=100, description="how many objects, at most")]
-StartingAfter = Annotated[str | None, Query(description="the id that the last page ended with")]
+StartingAfter = Annotated[
+    ObjectId | None, Query(description="the id that the last page ended with")
+]
 
 
 class Page(BaseModel, Generic[T]):
@@ -32,16 +35,25 @@ async def page(
     *,
     limit: int,
     starting_after: str | None,
+    visible: Select[Any],
 ) -> tuple[Sequence[Any], bool]:
-    """Rows of `query` over `table` (which has `id` and `created_at`), newest first, and whether
-    there are more.
+    """Rows of `query`, newest first, and whether there are more.
+
+    Args:
+        tx: the transaction to read in.
+        query: what is listed, filters included.
+        table: what it lists; it has `id` and `created_at`.
+        limit: how many rows, at most.
+        starting_after: the id that the last page ended with.
+        visible: what this caller may see, filters aside; a cursor names one of these.
 
     Raises:
-        Invalid: the cursor names nothing that this list could hold.
+        Invalid: the cursor names nothing that this caller may see.
     """
     key = (table.c.created_at, table.c.id)
     if starting_after is not None:
-        cursor = (await tx.execute(select(*key).where(table.c.id == starting_after))).first()
+        named = visible.with_only_columns(*key).where(table.c.id == starting_after)
+        cursor = (await tx.execute(named)).first()
         if cursor is None:
             raise Invalid(f"starting_after names nothing: {starting_after!r}")
         before: ColumnElement[bool] = tuple_(*key) < tuple_(*cursor)

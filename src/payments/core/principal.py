@@ -1,16 +1,20 @@
 """Who asks: a principal from a JWT, or from the adopter's own `authenticate(request)`."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import jwt
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
-from payments.core.errors import Forbidden, Unauthenticated
+from payments.core.errors import Unauthenticated, Unavailable
+from payments.core.schemas import EMAIL_PATTERN
 from payments.settings import Settings
+
+EMAIL: Final = re.compile(EMAIL_PATTERN)
 
 Role = Literal["user", "service", "admin"]
 
@@ -66,13 +70,18 @@ async def principal(
 Authenticated = Annotated[Principal, Depends(principal)]
 
 
-async def admin(who: Authenticated) -> Principal:
-    if who.role != "admin":
-        raise Forbidden("this needs an admin")
-    return who
+def _signing_key(keys: jwt.PyJWKClient, token: str) -> jwt.PyJWK:
+    """The key that a token names.
 
-
-Admin = Annotated[Principal, Depends(admin)]
+    Raises:
+        PyJWTError: the token is malformed, or names a key that the provider does not have.
+        PyJWKSetError: what the provider says is no key set.
+    """
+    try:
+        keys.get_jwk_set()
+    except (jwt.PyJWTError, AttributeError, TypeError, ValueError) as exc:
+        raise jwt.PyJWKSetError("the provider's answer is no key set") from exc
+    return keys.get_signing_key_from_jwt(token)
 
 
 class JWTAuthenticator:
@@ -91,6 +100,8 @@ class JWTAuthenticator:
             return None
         try:
             claims = await self._claims(token)
+        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError) as exc:
+            raise Unavailable("the identity provider does not give its keys") from exc
         except jwt.PyJWTError as exc:
             raise Unauthenticated(f"the token does not verify: {exc}") from exc
         return self._principal(claims)
@@ -99,7 +110,7 @@ class JWTAuthenticator:
         settings = self._settings
         if self._jwks is not None:
             # The client fetches with urllib, so it goes to a thread; keys are cached there.
-            key = (await asyncio.to_thread(self._jwks.get_signing_key_from_jwt, token)).key
+            key = (await asyncio.to_thread(_signing_key, self._jwks, token)).key
             algorithms = [name.strip() for name in settings.jwt_algorithms.split(",")]
         elif self._secret is not None:
             key, algorithms = self._secret, ["HS256"]
@@ -111,19 +122,31 @@ class JWTAuthenticator:
             algorithms=algorithms,
             audience=settings.jwt_audience,
             issuer=settings.jwt_issuer,
-            options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None},
+            options={
+                "require": ["exp"],
+                "verify_sub": False,  # a number will do; the claim is checked below
+                "verify_aud": settings.jwt_audience is not None,
+            },
         )
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
-        user = claim(claims, self._settings.jwt_user_claim)
-        if not isinstance(user, str | int) or user in ("", True, False):
+        user = text_of(claim(claims, self._settings.jwt_user_claim))
+        if user is None:
             raise Unauthenticated(f"the token has no claim {self._settings.jwt_user_claim!r}")
         email = claim(claims, self._settings.jwt_email_claim)
         return Principal(
-            user_id=str(user),
-            email=email if isinstance(email, str) else None,
+            user_id=user,
+            email=email if isinstance(email, str) and EMAIL.match(email) else None,
             role=strongest(claim(claims, self._settings.jwt_role_claim)),
         )
+
+
+def text_of(value: Any) -> str | None:
+    """An id as text: providers send strings or numbers; None for what names nobody."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    named = str(value)
+    return named if named and named.isprintable() else None
 
 
 def claim(claims: Mapping[str, Any], path: str) -> Any:
@@ -138,7 +161,8 @@ def claim(claims: Mapping[str, Any], path: str) -> Any:
 
 def strongest(roles: Any) -> Role:
     """A claim holds a role or several; what is not ours makes a plain user."""
-    named = {roles} if isinstance(roles, str) else set(roles) if isinstance(roles, list) else set()
+    listed = roles if isinstance(roles, list) else [roles]
+    named = {role for role in listed if isinstance(role, str)}
     if "admin" in named:
         return "admin"
     return "service" if "service" in named else "user"

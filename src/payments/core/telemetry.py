@@ -46,9 +46,9 @@ def mask(value: Any) -> Any:
         return SECRET_VALUE.sub(lambda m: f"{m[1] or m[2] or m[3]}***", value)
     if isinstance(value, dict):
         return {k: "***" if str(k).lower() in SECRET_NAMES else mask(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [mask(item) for item in value]
-    return value
+    return value if value is None or isinstance(value, int | float) else mask(str(value))
 
 
 def _redact(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -71,13 +71,10 @@ def configure(*, level: str, fmt: str, stripe_debug: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _with_request_id,
     ]
-    machine = fmt == "json"
-    tail: list[Any] = [structlog.processors.format_exc_info, _redact] if machine else [_redact]
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if machine
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    # A traceback becomes text first, so that it is redacted too; rich ones would show variables.
+    tail: list[Any] = [structlog.processors.format_exc_info, _redact]
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = structlog.processors.JSONRenderer() if fmt == "json" else console
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -109,6 +106,14 @@ def alert(kind: str, message: str, **facts: Any) -> None:
     log.error(message, alert=kind, **facts)
 
 
+def _template(scope: Scope) -> str:
+    """`/api/v1/bookings/{id}` for a request that a route has taken."""
+    own = getattr(scope.get("route"), "path", None)
+    if own is None:
+        return "unmatched"
+    return str(scope["path"].removesuffix(own.format(**scope["path_params"])) + own)
+
+
 class Observed:
     """Pure ASGI middleware: one log line and one measurement a request."""
 
@@ -131,7 +136,7 @@ class Observed:
             await self._app(scope, receive, watch)
         finally:
             seconds = perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = _template(scope)
             HTTP_SECONDS.labels(scope["method"], route, status).observe(seconds)
             log.debug(
                 "request",

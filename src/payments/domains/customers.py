@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Index, Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
@@ -33,16 +33,27 @@ class Customer(Mirror):
 
 
 class CustomerLink(Base):
-    """Our user, and the customer he is at Stripe once that is known."""
+    """A customer that a user is, or was, at Stripe; `stripe_customer_id` is null until it is known.
+    One that was deleted there is replaced, and kept here for the payments it has made.
+    """
 
     __tablename__ = "customer_links"
+    __table_args__ = (
+        Index(
+            "uq_customer_links_user_id",
+            "user_id",
+            unique=True,
+            postgresql_where=text("replaced_at is null"),
+        ),
+        Index("ix_customer_links_history", "user_id"),
+    )
 
-    user_id: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[UUID]
+    key: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
     email: Mapped[str | None]
     stripe_customer_id: Mapped[str | None] = mapped_column(index=True)
     reserved_at: Mapped[datetime]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    replaced_at: Mapped[datetime | None]
 
 
 def read(customer: StripeObject) -> dict[str, Any]:
@@ -76,7 +87,7 @@ async def ensure(ctx: Context, *, user_id: str, email: str | None) -> str:
         CUSTOMER,
         lambda c: _create(c, link),
         left=lambda: _find(ctx, link),
-        over=lambda: _renew(ctx, link.key),
+        over=lambda: _give_up(ctx, link.key),
     )
     return await _settle_link(ctx, link.key, str(customer["id"]))
 
@@ -119,25 +130,27 @@ async def with_customer(
 
 async def _reserve(ctx: Context, *, user_id: str, email: str | None) -> Row[Any]:
     now = ctx.clock.now()
+    fresh = insert(CustomerLink).on_conflict_do_nothing()
     async with ctx.db.transaction() as tx:
-        await tx.execute(
-            insert(CustomerLink)
-            .values(user_id=user_id, key=uuid4(), email=email, reserved_at=now)
-            .on_conflict_do_nothing()
-        )
-        link = await _locked(tx, user_id)
+        values = {"user_id": user_id, "email": email, "reserved_at": now}
+        await tx.execute(fresh.values(**values, key=uuid4()))
+        link = await _current(tx, user_id)
         if await _is_over(tx, link, now):
-            fresh = {"key": uuid4(), "email": email, "stripe_customer_id": None, "reserved_at": now}
-            await tx.execute(
-                update(CustomerLink).where(CustomerLink.user_id == user_id).values(fresh)
-            )
-            link = await _locked(tx, user_id)
+            await _replace(tx, link.key, now)
+            await tx.execute(fresh.values(**values, key=uuid4()))
+            link = await _current(tx, user_id)
     return link
 
 
-async def _locked(tx: AsyncConnection, user_id: str) -> Row[Any]:
-    query = select(CustomerLink).where(CustomerLink.user_id == user_id).with_for_update()
-    return (await tx.execute(query)).one()
+async def _current(tx: AsyncConnection, user_id: str) -> Row[Any]:
+    query = select(CustomerLink).where(
+        CustomerLink.user_id == user_id, CustomerLink.replaced_at.is_(None)
+    )
+    return (await tx.execute(query.with_for_update())).one()
+
+
+async def _replace(tx: AsyncConnection, key: UUID, now: datetime) -> None:
+    await tx.execute(update(CustomerLink).where(CustomerLink.key == key).values(replaced_at=now))
 
 
 async def _is_over(tx: AsyncConnection, link: Row[Any], now: datetime) -> bool:
@@ -148,20 +161,16 @@ async def _is_over(tx: AsyncConnection, link: Row[Any], now: datetime) -> bool:
     return bool((await tx.execute(deleted)).scalar_one_or_none())
 
 
-async def _renew(ctx: Context, key: UUID) -> None:
+async def _give_up(ctx: Context, key: UUID) -> None:
     async with ctx.db.transaction() as tx:
-        await tx.execute(
-            update(CustomerLink)
-            .where(CustomerLink.key == key, CustomerLink.stripe_customer_id.is_(None))
-            .values(key=uuid4())
-        )
+        await _replace(tx, key, ctx.clock.now())
 
 
 async def _settle_link(ctx: Context, key: UUID, customer: str) -> str:
     async with ctx.db.transaction() as tx:
         linked = await tx.execute(
             update(CustomerLink)
-            .where(CustomerLink.key == key)
+            .where(CustomerLink.key == key, CustomerLink.replaced_at.is_(None))
             .values(stripe_customer_id=customer)
             .returning(CustomerLink.user_id)
         )
@@ -171,5 +180,5 @@ async def _settle_link(ctx: Context, key: UUID, customer: str) -> str:
 
 
 def users_customers(user_id: str) -> Any:
-    """Subquery: the customer ids of a user."""
+    """Subquery: every customer that a user is or was."""
     return select(CustomerLink.stripe_customer_id).where(CustomerLink.user_id == user_id)

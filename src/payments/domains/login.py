@@ -5,12 +5,13 @@ from typing import Final
 
 import jwt
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from payments.context import Ctx
 from payments.core import errors
 from payments.core.errors import NotImplementedHere
 from payments.core.principal import Authenticated, Principal, Role
+from payments.core.schemas import Body, Email
 from payments.settings import Settings
 
 router = APIRouter(prefix="/auth", tags=["auth"])
@@ -18,13 +19,11 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 LIFETIME: Final = timedelta(hours=1)
 
 
-class Login(BaseModel):
+class Login(Body):
     """Whom to become, in development."""
 
-    model_config = ConfigDict(extra="forbid")
-
     user_id: str = Field(min_length=1, max_length=200, examples=["u-1"])
-    email: str | None = Field(None, max_length=320, examples=["jenny@example.com"])
+    email: Email | None = Field(None, examples=["jenny@example.com"])
     role: Role = "user"
 
 
@@ -42,7 +41,10 @@ async def me(who: Authenticated) -> Principal:
     return who
 
 
-@router.post("/login", responses=errors.problems(errors.Invalid, errors.NotImplementedHere))
+@router.post(
+    "/login",
+    responses=errors.problems(errors.BodyTooLarge, errors.Invalid, errors.NotImplementedHere),
+)
 async def login(body: Login, ctx: Ctx) -> Token:
     """A development token. Elsewhere your identity provider issues tokens, and this answers 501."""
     if ctx.settings.environment != "development" or ctx.settings.secret_key is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -16,6 +16,7 @@ from payments.context import Ctx
 from payments.core import errors, money, paging
 from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
+from payments.core.schemas import ObjectId
 from payments.domains.customers import users_customers
 from payments.domains.payables import Offered, Payables, Purpose, reference_of
 from payments.sync.resources import SCHEMA, Mirror, Observed, Resource, StripeObject
@@ -164,7 +165,11 @@ def shown(row: Any) -> PaymentOut:
 
 router = APIRouter(prefix="/stripe", tags=["payments"])
 
-At = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone, or Unix seconds")]
+EPOCH, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+At = Annotated[
+    Annotated[AwareDatetime, Field(ge=EPOCH, lt=END)] | None,
+    Query(description="ISO 8601 with a zone, or Unix seconds"),
+]
 
 
 @dataclass(frozen=True)
@@ -199,18 +204,19 @@ async def list_payments(
     who: Authenticated,
     payables: Offered,
     created: Annotated[Created, Depends()],
-    booking_id: Annotated[str | None, Query(description="a booking's id or reference")] = None,
+    booking_id: Annotated[ObjectId | None, Query(description="a booking's id or reference")] = None,
     status: Annotated[Status | None, Query()] = None,
     limit: paging.Limit = 10,
     starting_after: paging.StartingAfter = None,
 ) -> Page[PaymentOut]:
     """Payments, newest first: one's own for a user, all for service and admin."""
     async with ctx.db.transaction() as tx:
-        query = created.narrow(await _visible(tx, who, payables, booking_id))
+        visible = await _visible(tx, who, payables, booking_id)
+        query = created.narrow(visible)
         if status is not None:
             query = query.where(PAYMENTS.c.status == status)
         rows, more = await paging.page(
-            tx, query, PAYMENTS, limit=limit, starting_after=starting_after
+            tx, query, PAYMENTS, limit=limit, starting_after=starting_after, visible=visible
         )
     return Page(data=[shown(row) for row in rows], has_more=more, url="/api/v1/stripe/payments")
 

@@ -13,7 +13,7 @@ import structlog
 
 from payments.core.db import in_transaction
 from payments.core.errors import WebhookRejected
-from payments.settings import Settings
+from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
 from payments.stripe_api.failures import IN_FLIGHT, code_of, problem_for
 
@@ -74,7 +74,7 @@ class StripeService:
         network: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         if settings.stripe_api_version not in (None, API_VERSION):
-            raise ValueError(
+            raise UnsafeSettings(
                 f"STRIPE_API_VERSION is {settings.stripe_api_version}, the installed SDK speaks "
                 f"{API_VERSION}: leave it empty, or install the SDK of that version"
             )

@@ -1,5 +1,6 @@
 """Sorting in: what a delivered event is to us, decided once, on arrival."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,6 +12,12 @@ PAYLOAD: Final = 0
 """Lane of events that are applied from the object they carry."""
 FETCH: Final = 1
 """Lane of events, and wishes of our own, that are taps: the object is fetched."""
+
+
+CLIENT_SECRET: Final = re.compile(rb'("client_secret"\s*:\s*")[^"]*')
+"""Whoever holds it may confirm the payment; it is for the customer's browser, not for our disk."""
+
+YEAR_9000: Final = 221_845_392_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +37,40 @@ class Row:
 
 
 def sort_in(delivery: Delivery, registry: Registry, *, livemode: bool) -> Row:
-    """Decide what an event is to us: applied from its payload, a tap to fetch, or only kept."""
+    """Decide what an event is to us: applied from its payload, a tap to fetch, or only kept. A
+    signed event of any shape can be kept; what is of the wrong type in it counts as missing.
+    """
     event = delivery.event
     target = _target(event)
+    object_id = _text(target.get("id"))
     resource = registry.by_event.get(event["type"].removeprefix("v1."))
-    object_id = target.get("id")
     account = event.get("account") or event.get("context")
-    foreign = account is not None or event.get("livemode") not in (None, livemode)
-    if foreign or not isinstance(object_id, str) or not object_id.isprintable():
+    if account or event.get("livemode") not in (None, livemode) or object_id is None:
         resource = None
     whole = resource is not None and resource.from_payload and target.get("object") == resource.name
     payload = whole and event.get("api_version") == API_VERSION
-    created = event.get("created")
+    flag = event.get("livemode")
     return Row(
         id=event["id"],
         type=event["type"],
         resource=resource.name if resource else None,
-        object_id=object_id if isinstance(object_id, str) else None,
-        account=account,
-        livemode=event.get("livemode"),
-        api_version=event.get("api_version"),
-        created_at=datetime.fromtimestamp(created, UTC) if isinstance(created, int) else None,
+        object_id=object_id,
+        account=_text(account),
+        livemode=flag if isinstance(flag, bool) else None,
+        api_version=_text(event.get("api_version")),
+        created_at=_time(event.get("created")),
         lane=None if resource is None else PAYLOAD if payload else FETCH,
-        body=delivery.body,
+        body=CLIENT_SECRET.sub(rb"\1***", delivery.body),
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() else None
+
+
+def _time(value: Any) -> datetime | None:
+    plausible = isinstance(value, int) and 0 <= value < YEAR_9000
+    return datetime.fromtimestamp(value, UTC) if plausible else None
 
 
 def _target(event: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from payments.core.errors import Conflict, Forbidden, Invalid
 from payments.core.money import ensure_chargeable
 from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
+from payments.core.schemas import ObjectId
 from payments.domains.bookings.payable import Bookings, find
 from payments.domains.bookings.price import menu_price
 from payments.domains.bookings.schemas import (
@@ -47,12 +48,14 @@ async def list_bookings(
         query = query.where(Booking.user_id == who.user_id)
     async with ctx.db.transaction() as tx:
         table = Booking.__table__
-        rows, more = await paging.page(tx, query, table, limit=limit, starting_after=starting_after)
+        rows, more = await paging.page(
+            tx, query, table, limit=limit, starting_after=starting_after, visible=query
+        )
     return Page(data=[shown(row) for row in rows], has_more=more, url="/api/v1/bookings")
 
 
 @router.get("/{id}", responses=READING_FAILS)
-async def read_booking(id: str, ctx: Ctx, who: Authenticated) -> BookingOut:
+async def read_booking(id: ObjectId, ctx: Ctx, who: Authenticated) -> BookingOut:
     """One booking, by id or by the reference a service gave it."""
     async with ctx.db.transaction() as tx:
         return shown(await find(tx, id, who))
@@ -76,6 +79,9 @@ async def create_booking(body: BookingCreate, ctx: Ctx, who: Authenticated) -> B
         values |= {"id": new_id(), **price, **_owner(body, who), "created_at": ctx.clock.now()}
         added = insert(Booking).values(values).on_conflict_do_nothing().returning(Booking)
         row = (await tx.execute(added)).first()
+        if row is not None and row.total_cents == 0:
+            await Bookings().paid(tx, ids=[row.id], now=ctx.clock.now())
+            row = await find(tx, row.id, who)
     if row is None:
         raise Conflict(f"there is a booking with the reference {body.reference!r} already")
     return shown(row)
@@ -89,7 +95,9 @@ async def create_booking(body: BookingCreate, ctx: Ctx, who: Authenticated) -> B
         errors.Unavailable, errors.StripeTimeout,
     ),
 )  # fmt: skip
-async def update_booking(id: str, body: BookingUpdate, ctx: Ctx, who: Authenticated) -> BookingOut:
+async def update_booking(
+    id: ObjectId, body: BookingUpdate, ctx: Ctx, who: Authenticated
+) -> BookingOut:
     """Change a booking. A new price closes a payment page that still shows the old one."""
     _refuse_service_fields(body, who)
     _refuse_past(ctx, body)
@@ -144,7 +152,7 @@ async def _price(tx: AsyncConnection, body: BookingCreate, default: str) -> dict
 
 
 def _own_price(total: int, deposit: int, currency: str) -> dict[str, Any]:
-    for amount in (total, deposit):
+    for amount in (total, deposit, total - deposit):  # each may have to be charged by itself
         if amount:
             ensure_chargeable(amount, currency)
     return {

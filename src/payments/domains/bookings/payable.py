@@ -92,7 +92,7 @@ async def find(tx: AsyncConnection, id: str, principal: Principal) -> Row[Any]:
         NotFound: there is none that this principal may see.
     """
     query = select(Booking).where(or_(Booking.id == id, Booking.reference == id))
-    found = (await tx.execute(query)).first()
+    found = (await tx.execute(query.order_by((Booking.id == id).desc()))).first()
     if found is None or not principal.sees(found.user_id):
         raise NotFound(f"there is no booking {id!r}")
     return found
@@ -114,7 +114,8 @@ _RECOMPUTE: Final = text(
         group by b.id
     ), target as (
         select b.id, m.paid, m.refunded, m.addons, m.processing,
-               case when m.paid <= m.refunded then 'pending'
+               case when b.total_cents = 0 then 'paid'
+                    when m.paid <= m.refunded then 'pending'
                     when m.paid - m.refunded - m.addons >= b.total_cents then 'paid'
                     when m.paid - m.refunded - m.addons >= b.deposit_cents then 'confirmed'
                     else 'pending' end as state

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.errors import Invalid, Unavailable
-from payments.core.money import MAXIMUM, Money
+from payments.core.money import MAXIMUM, Money, minimum
 from payments.domains.catalog.tables import prices
 
 MENU: Final = "menu_"
@@ -30,4 +30,7 @@ async def menu_price(tx: AsyncConnection, *, menu: str, guests: int) -> tuple[Mo
         raise Invalid(f"guests: {guests} guests cost more than can be charged at once")
     deposit = (await prices(tx, DEPOSIT)).get(DEPOSIT)
     held = deposit.amount if deposit and deposit.currency == each.currency else 0
-    return Money(total, each.currency), min(held, total)
+    rest = total - held
+    if rest < minimum(each.currency):
+        held = total  # a rest so small could never be charged
+    return Money(total, each.currency), held

@@ -3,15 +3,43 @@
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 from sqlalchemy import Row
 
 from payments.core import money
 from payments.core.money import MAXIMUM
+from payments.core.schemas import Body, Email
 from payments.domains.bookings.payable import due
 from payments.domains.bookings.tables import State
 
-Reference = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,100}$")]
+
+def _not_an_id(value: str) -> str:
+    if value.startswith("bk_"):
+        raise ValueError("bk_ begins the ids that this service gives; choose another beginning")
+    return value
+
+
+def _iso(value: Any) -> Any:
+    """Pydantic would take a number for seconds, and so a wrong unit for a date."""
+    if isinstance(value, int | float):
+        raise ValueError("send ISO 8601 text: 2027-06-12, 18:00")  # noqa: TRY004 - a ValueError is a 422
+    return value
+
+
+Reference = Annotated[
+    str, StringConstraints(pattern=r"^[\w.:-]{1,100}$"), AfterValidator(_not_an_id)
+]
+Date = Annotated[dt.date, BeforeValidator(_iso)]
+Time = Annotated[dt.time, BeforeValidator(_iso)]
 Currency = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-zA-Z]{3}$")]
 Cents = Annotated[
     StrictInt, Field(ge=0, le=MAXIMUM, description="integer in minor units", examples=[10000])
@@ -19,15 +47,13 @@ Cents = Annotated[
 PRICE = ("total_cents", "deposit_cents")
 
 
-class BookingFields(BaseModel):
+class BookingFields(Body):
     """What was booked. The server sets the price from the catalogue; only a service or an admin may
     send `total_cents` and `deposit_cents` of its own.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    date: dt.date | None = Field(None, examples=["2027-06-12"])
-    time: dt.time | None = Field(None, examples=["18:00"])
+    date: Date | None = Field(None, examples=["2027-06-12"])
+    time: Time | None = Field(None, examples=["18:00"])
     guests: StrictInt | None = Field(None, ge=1, le=10_000, examples=[8])
     menu: str | None = Field(None, min_length=1, max_length=60, examples=["adult"])
     location: str | None = Field(
@@ -49,7 +75,6 @@ class BookingCreate(BookingFields):
     """A new booking: what, when and where; or, from a service, a price of its own."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -76,7 +101,7 @@ class BookingCreate(BookingFields):
     user_id: str | None = Field(
         None, min_length=1, max_length=200, description="service and admin only"
     )
-    email: str | None = Field(None, max_length=320, description="service and admin only")
+    email: Email | None = Field(None, description="service and admin only")
     currency: Currency | None = Field(None, description="of a price of your own", examples=["usd"])
 
     @model_validator(mode="after")

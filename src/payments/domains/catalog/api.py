@@ -50,7 +50,9 @@ async def list_products(
     async with ctx.db.transaction() as tx:
         query = select(Product).where(Product.active.is_(True), ~Product.deleted)
         table = Product.__table__
-        rows, more = await paging.page(tx, query, table, limit=limit, starting_after=starting_after)
+        rows, more = await paging.page(
+            tx, query, table, limit=limit, starting_after=starting_after, visible=query
+        )
         active = select(Price).where(
             Price.product.in_([row.id for row in rows]), Price.active.is_(True), ~Price.deleted
         )

@@ -2,11 +2,18 @@
 
 import hashlib
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from payments.context import Context
 from payments.core.errors import explain
@@ -19,6 +26,7 @@ from payments.sync.apply import Observation, apply
 
 SHIPPED: Final = Path(__file__).with_name("catalog.toml")
 
+Currency = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z]{3}$")]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 
 
@@ -35,7 +43,7 @@ class Entry(BaseModel):
     name: str
     description: str | None = None
     unit_amount: int
-    currency: str | None = None
+    currency: Currency | None = None
     metadata: dict[str, str] = {}
 
 
@@ -44,7 +52,7 @@ class Catalogue(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    currency: str = "usd"
+    currency: Currency | None = None
     product: list[Entry]
 
     @model_validator(mode="after")
@@ -55,30 +63,34 @@ class Catalogue(BaseModel):
         return self
 
 
-def read(path: Path) -> Catalogue:
-    """Read and check a catalogue.
+def read(path: Path, *, currency: str = "usd") -> list[Entry]:
+    """Read and check a catalogue; `currency` is of the prices that name none.
 
     Raises:
         CatalogFileInvalid: no file, no TOML, an unknown field, an amount that cannot be charged.
     """
     try:
         found = Catalogue.model_validate(tomllib.loads(path.read_text()))
-        for entry in found.product:
-            ensure_chargeable(entry.unit_amount, entry.currency or found.currency)
+        entries = [
+            entry.model_copy(update={"currency": entry.currency or found.currency or currency})
+            for entry in found.product
+        ]
+        for entry in entries:
+            ensure_chargeable(entry.unit_amount, str(entry.currency))
     except ValidationError as exc:
         raise CatalogFileInvalid(f"{path}: {explain([dict(e) for e in exc.errors()])}") from None
     except Exception as exc:
         raise CatalogFileInvalid(f"{path}: {exc}") from exc
-    return found
+    return entries
 
 
-async def push(ctx: Context, catalogue: Catalogue) -> AsyncIterator[tuple[Entry, str]]:
+async def push(ctx: Context, entries: Iterable[Entry]) -> AsyncIterator[tuple[Entry, str]]:
     """Apply entries one by one; yields each with what was done: created, updated or unchanged."""
-    for entry in catalogue.product:
-        yield entry, await _push(ctx, entry, entry.currency or catalogue.currency)
+    for entry in entries:
+        yield entry, await _push(ctx, entry)
 
 
-async def _push(ctx: Context, entry: Entry, currency: str) -> str:
+async def _push(ctx: Context, entry: Entry) -> str:
     product = f"{APP}_{entry.key}"
     wanted = {
         "name": entry.name,
@@ -87,7 +99,7 @@ async def _push(ctx: Context, entry: Entry, currency: str) -> str:
         "active": True,
     }
     done = await _push_product(ctx, product, wanted)
-    money = Money(entry.unit_amount, currency)
+    money = Money(entry.unit_amount, str(entry.currency))
     current = await _current_price(ctx, entry.key)
     if current and current["active"] and _says(current, product, money):
         return done
@@ -98,14 +110,15 @@ async def _push(ctx: Context, entry: Entry, currency: str) -> str:
 async def _push_product(ctx: Context, id: str, wanted: dict[str, Any]) -> str:
     found = await observe.refresh(ctx.sync, PRODUCT, id)
     if found.get("deleted"):
+        given = {name: value for name, value in wanted.items() if value != ""}
         key = options(_key("create", id, wanted))
         await observe.perform(
             ctx.sync,
             PRODUCT,
-            lambda c: c.v1.products.create_async({"id": id, **wanted}, key),  # type: ignore[typeddict-item]  # mypy cannot see through **
+            lambda c: c.v1.products.create_async({"id": id, **given}, key),  # type: ignore[typeddict-item]  # mypy cannot see through **
         )
         return "created"
-    if all((found.get(name) or "") == value for name, value in wanted.items()):
+    if all(_holds(found, name, value) for name, value in wanted.items()):
         return "unchanged"
     await observe.perform(
         ctx.sync,
@@ -113,6 +126,14 @@ async def _push_product(ctx: Context, id: str, wanted: dict[str, Any]) -> str:
         lambda c: c.v1.products.update_async(id, wanted),  # type: ignore[arg-type]  # the same
     )
     return "updated"
+
+
+def _holds(found: dict[str, Any], name: str, value: Any) -> bool:
+    """Whether an object says what we want; what else stands in its metadata is not ours."""
+    has = found.get(name)
+    if isinstance(value, dict):
+        return value.items() <= dict(has or {}).items()
+    return bool((has or "") == value)
 
 
 async def _current_price(ctx: Context, lookup_key: str) -> dict[str, Any] | None:

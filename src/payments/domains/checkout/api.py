@@ -12,6 +12,7 @@ from payments.context import Context, Ctx
 from payments.core import errors
 from payments.core.errors import NotFound
 from payments.core.principal import Authenticated, Principal
+from payments.core.schemas import ObjectId
 from payments.domains import customers
 from payments.domains.checkout.opening import Form, Opened, Wish, open_payable
 from payments.domains.checkout.params import intent_params, session_params
@@ -28,9 +29,10 @@ from payments.domains.checkout.schemas import (
 from payments.domains.checkout.tables import CHECKOUT_SESSION, CheckoutSession
 from payments.domains.customers import users_customers
 from payments.domains.payables import Offer, Offered, Payables, payable_for
-from payments.domains.payments import PaymentIntent
+from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
 from payments.stripe_api.service import API_VERSION
 from payments.sync import inbox
+from payments.sync.resources import Resource
 
 router = APIRouter(prefix="/stripe", tags=["checkout"])
 
@@ -149,16 +151,17 @@ def _about(object: dict[str, Any], offer: Offer) -> dict[str, Any]:
 
 
 @router.get(
-    "/checkout-sessions/{id}", responses=errors.problems(errors.Unauthenticated, errors.NotFound)
+    "/checkout-sessions/{id}",
+    responses=errors.problems(errors.Unauthenticated, errors.NotFound, errors.Invalid),
 )
-async def read_checkout_session(id: str, ctx: Ctx, who: Authenticated) -> CheckoutSessionState:
+async def read_checkout_session(id: ObjectId, ctx: Ctx, who: Authenticated) -> CheckoutSessionState:
     """What became of a session. Where no event has come, Stripe is asked in the background."""
     async with ctx.db.transaction() as tx:
         session = await _session(tx, id, who)
         intent = await _intent_status(tx, session.payment_intent)
-        settled = session.status == "expired" or session.payment_status != "unpaid"
-        if not settled and session.created_at < ctx.clock.now() - timedelta(seconds=LOOK_AGAIN):
-            await inbox.request_fetches(tx, [(CHECKOUT_SESSION, id)], idle_seconds=LOOK_AGAIN)
+        if session.created_at < ctx.clock.now() - timedelta(seconds=LOOK_AGAIN):
+            unknown = _unknown(session, intent)
+            await inbox.request_fetches(tx, unknown, idle_seconds=LOOK_AGAIN)
     return CheckoutSessionState(
         session_id=session.id,
         status=session.status,
@@ -171,6 +174,19 @@ async def read_checkout_session(id: str, ctx: Ctx, who: Authenticated) -> Checko
         amount_cents=session.amount_total,
         currency=session.currency,
     )
+
+
+def _unknown(session: Row[Any], intent: str | None) -> list[tuple[Resource, str]]:
+    """The objects whose end has not been seen yet, of a session and its payment."""
+    wanted: list[tuple[Resource, str]] = []
+    if session.status == "open" or (session.status, session.payment_status) == (
+        "complete",
+        "unpaid",
+    ):
+        wanted.append((CHECKOUT_SESSION, session.id))
+    if session.payment_intent and intent not in ("succeeded", "canceled"):
+        wanted.append((PAYMENT_INTENT, session.payment_intent))
+    return wanted
 
 
 def booking_of(reference: str | None) -> str | None:

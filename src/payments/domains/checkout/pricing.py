@@ -65,6 +65,8 @@ def _with_amount(offer: Offer, amount: int | None, principal: Principal) -> Offe
         if not offer.money.amount:
             raise Invalid(f"name the amount of the {offer.purpose}: amount_cents, in minor units")
         return offer
+    if offer.purpose == "addon" and not principal.privileged:
+        raise Invalid("payment_type: only a service or an admin may name the amount of an addon")
     if not principal.privileged:
         raise Invalid(
             f"{amount} was sent, but the {offer.purpose} is {offer.money.amount} ({offer.money}); "

@@ -6,16 +6,15 @@ from typing import Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from payments.core.money import MAXIMUM
+from payments.core.schemas import Body
 from payments.domains.payables import Purpose
 
 AMOUNT = AliasChoices("amount_cents", "amount")
 AMOUNT_HELP = "integer in minor units: 10000 is $100.00"
 
 
-class LineItem(BaseModel):
+class LineItem(Body):
     """What the page shows for a part of the sum; `name` is display text."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=250, examples=["Booking Deposit"])
     amount_cents: StrictInt = Field(
@@ -24,13 +23,12 @@ class LineItem(BaseModel):
     quantity: StrictInt = Field(1, ge=1, le=10_000)
 
 
-class CheckoutSessionCreate(BaseModel):
+class CheckoutSessionCreate(Body):
     """Pay for a booking on Stripe's page. The server knows the price: line items must add up to
     what is due, or be left out.
     """
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"booking_id": "bk_5d1c0f0e2b6a4c5e", "payment_type": "deposit"},
@@ -69,11 +67,10 @@ class CheckoutSessionCreate(BaseModel):
         return sum(item.amount_cents * item.quantity for item in self.line_items)
 
 
-class PaymentIntentCreate(BaseModel):
+class PaymentIntentCreate(Body):
     """Pay for a booking with Stripe's Elements in your own page."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"booking_id": "bk_5d1c0f0e2b6a4c5e", "amount": 10000, "payment_type": "deposit"}
