@@ -87,7 +87,7 @@ async def ensure(ctx: Context, *, user_id: str, email: str | None) -> str:
         CUSTOMER,
         lambda c: _create(c, link),
         left=lambda: _find(ctx, link),
-        over=lambda: _give_up(ctx, link.key),
+        over=lambda: _renew(ctx, link.key),
     )
     return await _settle_link(ctx, link.key, str(customer["id"]))
 
@@ -131,15 +131,16 @@ async def with_customer(
 async def _reserve(ctx: Context, *, user_id: str, email: str | None) -> Row[Any]:
     now = ctx.clock.now()
     fresh = insert(CustomerLink).on_conflict_do_nothing()
+    values = {"user_id": user_id, "email": email, "reserved_at": now}
     async with ctx.db.transaction() as tx:
-        values = {"user_id": user_id, "email": email, "reserved_at": now}
         await tx.execute(fresh.values(**values, key=uuid4()))
         link = await _current(tx, user_id)
-        if await _is_over(tx, link, now):
-            await _replace(tx, link.key, now)
+        if await _is_deleted(tx, link):
+            await _change(tx, link.key, replaced_at=now)
             await tx.execute(fresh.values(**values, key=uuid4()))
-            link = await _current(tx, user_id)
-    return link
+        elif link.stripe_customer_id is None and link.reserved_at < now - STALE_KEY:
+            await _change(tx, link.key, key=uuid4(), reserved_at=now)
+        return await _current(tx, user_id)
 
 
 async def _current(tx: AsyncConnection, user_id: str) -> Row[Any]:
@@ -149,21 +150,19 @@ async def _current(tx: AsyncConnection, user_id: str) -> Row[Any]:
     return (await tx.execute(query.with_for_update())).one()
 
 
-async def _replace(tx: AsyncConnection, key: UUID, now: datetime) -> None:
-    await tx.execute(update(CustomerLink).where(CustomerLink.key == key).values(replaced_at=now))
+async def _change(tx: AsyncConnection, key: UUID, /, **values: Any) -> None:
+    await tx.execute(update(CustomerLink).where(CustomerLink.key == key).values(values))
 
 
-async def _is_over(tx: AsyncConnection, link: Row[Any], now: datetime) -> bool:
-    """Whether a link needs a new customer: deleted at Stripe, or a key too old to be sent again."""
-    if link.stripe_customer_id is None:
-        return bool(link.reserved_at < now - STALE_KEY)
+async def _is_deleted(tx: AsyncConnection, link: Row[Any]) -> bool:
     deleted = select(Customer.deleted).where(Customer.id == link.stripe_customer_id)
     return bool((await tx.execute(deleted)).scalar_one_or_none())
 
 
-async def _give_up(ctx: Context, key: UUID) -> None:
+async def _renew(ctx: Context, key: UUID) -> None:
+    """Reserve under another key: Stripe has answered this one with an error."""
     async with ctx.db.transaction() as tx:
-        await _replace(tx, key, ctx.clock.now())
+        await _change(tx, key, key=uuid4(), reserved_at=ctx.clock.now())
 
 
 async def _settle_link(ctx: Context, key: UUID, customer: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments.context import Context, Ctx
 from payments.core import errors, paging
 from payments.core.errors import Conflict, Forbidden, Invalid
-from payments.core.money import ensure_chargeable
+from payments.core.money import display, ensure_chargeable
 from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
@@ -118,6 +118,7 @@ async def _change(ctx: Context, id: str, body: BookingUpdate, who: Principal) ->
         price = await _new_price(tx, before, body)
         if price:
             await ensure_closed(tx, reference)
+            _refuse_processing(before)
         changes = {**body.model_dump(exclude_unset=True, exclude=set(PRICE)), **price}
         await tx.execute(update(Booking).where(Booking.id == id).values(**changes, updated_at=now))
         await Bookings().paid(tx, ids=[id], now=now)
@@ -134,6 +135,13 @@ def _refuse_past(ctx: Context, body: BookingFields) -> None:
     today = ctx.clock.now().astimezone(ctx.settings.zone).date()
     if ctx.settings.environment == "production" and body.date is not None and body.date < today:
         raise Invalid(f"date: {body.date} is past; send {today} or later")
+
+
+def _refuse_processing(before: Row[Any]) -> None:
+    """A debit that comes back could be paid again, and at the price it was made for."""
+    if before.processing_cents:
+        under_way = display(before.processing_cents, before.currency)
+        raise Conflict(f"{under_way} is still being processed; change the price once it is here")
 
 
 def _owner(body: BookingCreate, who: Principal) -> dict[str, Any]:
