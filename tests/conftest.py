@@ -65,3 +65,27 @@ async def world(database: Database) -> AsyncIterator[World]:
     await database.empty()
     async with open_world(database.url) as opened:
         yield opened
+
+
+LONGEST_FIRST = ("converge.test_orders", "dev.test_stack", "browser.", "ground.test_wheel")
+"""Modules that would be waited for at the end if a worker took them last."""
+
+UNMEASURED = ("sandbox.", "browser.", "converge.test_orders", "ground.test_wheel")
+"""What they run of `payments` others run too; the tracer would take longer than the tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _module(item).startswith(UNMEASURED):
+            item.add_marker(pytest.mark.no_cover)
+    items.sort(key=_place)
+
+
+def _module(item: pytest.Item) -> str:
+    """`converge.test_orders`, whatever folder the run was started in."""
+    return ".".join(item.path.relative_to(Path(__file__).parent).with_suffix("").parts)
+
+
+def _place(item: pytest.Item) -> int:
+    found = [n for n, name in enumerate(LONGEST_FIRST) if _module(item).startswith(name)]
+    return found[0] if found else len(LONGEST_FIRST)
