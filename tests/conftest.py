@@ -11,12 +11,23 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+import stamina
+import stripe
 
 from payments.core import migrations
 from payments.dev.postgres import EmbeddedPostgres
 from world import Database, World, open_world
 
 TEMPLATE = "payments_template"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Retries do not wait, by the libraries' own switches: what is tested is what they lead to."""
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.001)
+    monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0.001)
+    with stamina.set_testing(True, attempts=3):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,13 @@
-"""A world without a catalogue, whose retries do not wait: what is tested is what they lead to."""
+"""A world without a catalogue: these bookings have a price of their own."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-import stamina
-import stripe
 
 from world import Database, World, open_world
 
 pytest.register_assert_rewrite("converge.oracle", "converge.stories")
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.001)
-    monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0.001)
-    with stamina.set_testing(True, attempts=3):
-        yield
 
 
 @pytest_asyncio.fixture

@@ -18,6 +18,8 @@ from stripe._list_object import ListObject
 from stripe._object_classes import OBJECT_CLASSES
 from stripe._stripe_object import StripeObject
 
+from stripe_sandbox.contract.sources import parsed
+
 Body = dict[str, Any]
 ObjectClass = Any  # a class of the SDK; its instances cannot be hashed, it can
 
@@ -53,7 +55,7 @@ def fields(cls: ObjectClass) -> Mapping[str, Any]:
 @functools.cache
 def _names_for_type_checkers(module: types.ModuleType) -> Mapping[str, Any]:
     names: dict[str, Any] = {**vars(typing), **vars(module)}
-    tree = ast.parse(inspect.getsource(module))
+    tree = parsed(inspect.getsource(module))
     for node in (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)):
         origin = node.module or ""
         if origin.startswith("stripe.") and not origin.startswith("stripe.params"):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import stripe
 
+from stripe_sandbox.contract.sources import parsed
+
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ANSWER = re.compile(r"(?:(ListObject|SearchResultObject)\[)?([\w, \[\]]+?)\]?$")
 
@@ -75,7 +77,7 @@ def _fit(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
 
 
 def _read(module: Path) -> Iterator[Route]:
-    tree = ast.parse(module.read_text(encoding="utf-8"))
+    tree = parsed(module.read_text(encoding="utf-8"))
     imports = {
         alias.asname or alias.name: node.module or ""
         for node in ast.walk(tree)
