@@ -32,11 +32,16 @@ class Network(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         sent = asyncio.create_task(self._carry(request))
         self._sent.add(sent)
-        sent.add_done_callback(self._sent.discard)
+        sent.add_done_callback(self._forget)
         done, _ = await asyncio.wait({sent}, timeout=request.extensions["timeout"]["read"])
         if done:
             return sent.result()
         raise httpx2.ReadTimeout("no answer in time", request=request)
+
+    def _forget(self, sent: asyncio.Task[httpx2.Response]) -> None:
+        self._sent.discard(sent)
+        if not sent.cancelled():
+            sent.exception()  # nobody may be left to hear of it
 
     async def aclose(self) -> None:
         for sent in list(self._sent):

@@ -21,7 +21,8 @@ from world import Database, World
 
 numbers = st.integers(0, 999)
 openings = st.tuples(st.sampled_from(OPENING), numbers)
-turns = st.lists(st.tuples(st.sampled_from(MOVES), numbers), min_size=8, max_size=24)
+turns = st.lists(st.tuples(st.sampled_from(MOVES), numbers), min_size=2, max_size=9)
+many_turns = st.lists(st.tuples(st.sampled_from(MOVES), numbers), min_size=6, max_size=24)
 # The database is emptied by each example itself, and the time an example takes is the machine's.
 calm = settings(
     deadline=None,
@@ -33,7 +34,7 @@ calm = settings(
 Turn = tuple[Move, int]
 
 
-@settings(calm, max_examples=100, derandomize=True, phases=[Phase.generate])
+@settings(calm, max_examples=300, derandomize=True, phases=[Phase.generate])
 @given(opening=openings, turns=turns, seed=numbers)
 async def test_any_order_of_what_happens_and_is_delivered_ends_in_stripes_state(
     world: World, database: Database, opening: Turn, turns: Sequence[Turn], seed: int
@@ -43,7 +44,7 @@ async def test_any_order_of_what_happens_and_is_delivered_ends_in_stripes_state(
 
 @pytest.mark.proof
 @settings(calm, max_examples=1000, print_blob=True)
-@given(opening=openings, turns=turns, seed=numbers)
+@given(opening=openings, turns=many_turns, seed=numbers)
 async def test_other_orders_each_time_end_in_stripes_state_too(
     world: World, database: Database, opening: Turn, turns: Sequence[Turn], seed: int
 ) -> None:
@@ -51,7 +52,7 @@ async def test_other_orders_each_time_end_in_stripes_state_too(
 
 
 async def tell(world: World, database: Database, turns: Sequence[Turn], seed: int) -> None:
-    """One story as it happens, then its events twice more, each time in another order."""
+    """One story as it happens, then all its events once more, in another order."""
     await database.empty()
     story = await begin(world)
     for move, n in turns:
@@ -60,6 +61,5 @@ async def tell(world: World, database: Database, turns: Sequence[Turn], seed: in
     booking = await check(story, known=[s["id"] for s in story.at_stripe("checkout.session")])
     await check_reservations(story)
     await check_what_is_due(story, booking)
-    for again in (1, 2):
-        await tell_again(story, seed + again)
-        await check(story)
+    await tell_again(story, seed + 1)
+    await check(story)
