@@ -16,7 +16,7 @@ import stripe
 
 from payments.core import migrations
 from payments.dev.postgres import EmbeddedPostgres
-from world import Database, World, open_world
+from world import Database, Shelf, World, open_world
 
 TEMPLATE = "payments_template"
 
@@ -70,18 +70,30 @@ async def database(
     await opened.close()
 
 
+@pytest.fixture(scope="session")
+def shelf(database: Database) -> Shelf:
+    return Shelf(database)
+
+
 @pytest_asyncio.fixture
-async def world(database: Database) -> AsyncIterator[World]:
+async def world(database: Database, shelf: Shelf) -> AsyncIterator[World]:
     """The whole service over an empty database and an empty Stripe, with the catalogue applied."""
     await database.empty()
-    async with open_world(database.url) as opened:
+    async with open_world(database.url, shelf=shelf) as opened:
         yield opened
 
 
 LONGEST_FIRST = ("converge.test_orders", "dev.test_stack", "browser.", "ground.test_wheel")
 """Modules that would be waited for at the end if a worker took them last."""
 
-UNMEASURED = ("sandbox.", "browser.", "converge.test_orders", "ground.test_wheel")
+UNMEASURED = (
+    "sandbox.",
+    "browser.",
+    "converge.test_orders",
+    "converge.test_double_payment",
+    "converge.test_timeouts",
+    "ground.test_wheel",
+)
 """What they run of `payments` others run too; the tracer would take longer than the tests."""
 
 

@@ -64,6 +64,18 @@ class Database:
     async def empty(self) -> None:
         await self.connection.execute("; ".join(f"delete from {name}" for name in self.tables))
 
+    async def keep(self, *tables: str) -> None:
+        """Remember what these tables hold now, for `bring_back`."""
+        await self.connection.execute("drop schema if exists kept cascade; create schema kept")
+        for name in tables:
+            plain = name.replace(".", "_")
+            await self.connection.execute(f"create table kept.{plain} as table {name}")
+
+    async def bring_back(self, *tables: str) -> None:
+        for name in tables:
+            plain = name.replace(".", "_")
+            await self.connection.execute(f"insert into {name} select * from kept.{plain}")
+
     async def close(self) -> None:
         await self.connection.close()
 
@@ -223,8 +235,39 @@ class World:
         return list(await self.db.fetch(query, *args))
 
 
+CATALOGUE = ("installation", "stripe.products", "stripe.prices")
+
+Rows = dict[str, dict[str, Json]]
+
+
+@dataclass
+class Shelf:
+    """A catalogue that was applied once, and is put into each world as it was left."""
+
+    database: Database
+    rows: Rows | None = None
+
+    async def open(self, world: World) -> None:
+        if self.rows is None:
+            async for _ in push(world.ctx, read(SHIPPED)):
+                pass
+            self.rows = _copy(world.sandbox.sandbox.state._tables)
+            await self.database.keep(*CATALOGUE)
+            return
+        world.sandbox.sandbox.state._tables.update(_copy(self.rows))
+        await self.database.connection.execute("delete from installation")
+        await self.database.bring_back(*CATALOGUE)
+
+
+def _copy(tables: Rows) -> Rows:
+    """The sandbox replaces nested values and never changes them: a flat copy of a row will do."""
+    return {kind: {key: dict(row) for key, row in rows.items()} for kind, rows in tables.items()}
+
+
 @asynccontextmanager
-async def open_world(url: str, *, catalogue: bool = True, **changes: Any) -> AsyncIterator[World]:
+async def open_world(
+    url: str, *, catalogue: bool = True, shelf: Shelf | None = None, **changes: Any
+) -> AsyncIterator[World]:
     """Start everything in this process; nothing listens on a port."""
     async with AsyncExitStack() as stack:
         sandbox = create_sandbox(Config(base_url=STRIPE, settle_after=3600))
@@ -245,7 +288,9 @@ async def open_world(url: str, *, catalogue: bool = True, **changes: Any) -> Asy
         connection = await asyncpg.connect(url)
         stack.push_async_callback(connection.close)
         world = World(made, app, sandbox, api, direct, connection, clock)
-        if catalogue:
+        if shelf is not None:
+            await shelf.open(world)
+        elif catalogue:
             async for _ in push(world.ctx, read(SHIPPED)):
                 pass
         yield world
