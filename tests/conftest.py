@@ -91,6 +91,8 @@ UNMEASURED = (
     "browser.",
     "converge.test_orders",
     "converge.test_double_payment",
+    "converge.test_faults",
+    "converge.test_races",
     "converge.test_timeouts",
     "ground.test_wheel",
 )

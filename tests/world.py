@@ -1,6 +1,7 @@
 """What a test drives: the API, an offline Stripe and a worker, all in this process."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -270,6 +271,7 @@ async def open_world(
 ) -> AsyncIterator[World]:
     """Start everything in this process; nothing listens on a port."""
     async with AsyncExitStack() as stack:
+        stack.callback(logging.getLogger().setLevel, logging.getLogger().level)
         sandbox = create_sandbox(Config(base_url=STRIPE, settle_after=3600))
         stack.push_async_callback(sandbox.sandbox.aclose)
         made, clock = settings(url, **changes), SteppingClock()

@@ -120,6 +120,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(128)  # from here on a caller waits and is not refused
     except OSError as error:
         listener.close()
         _stop(f"stripe-sandbox: cannot listen on {host}:{port}: {error.strerror}; try --port 0")

@@ -108,7 +108,7 @@ MEANWHILE: tuple[Meanwhile, ...] = (
 )
 
 
-@pytest.mark.parametrize("first", WISHES)
+@pytest.mark.parametrize("first", list(WISHES)[:2])  # all of them, each with each, below
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 async def test_nobody_pays_more_than_is_due(world: World, meanwhile: Meanwhile, first: str) -> None:
     await pay_all(world, meanwhile, first, "everything in a form")

@@ -62,7 +62,13 @@ async def pays_once(world: World, booking: Json, opened: Json) -> None:
     assert [link["stripe_customer_id"] is not None for link in links] == [True]
 
 
-@pytest.mark.parametrize("times", [ONCE, ALWAYS], ids=["once", "for a while"])
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(ONCE, id="once", marks=pytest.mark.proof),
+        pytest.param(ALWAYS, id="for a while"),
+    ],
+)
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("what", FAULTS)
 async def test_a_call_that_fails_at_stripe_is_made_good_by_the_next(

@@ -21,7 +21,7 @@ from world import Database, World
 
 numbers = st.integers(0, 999)
 openings = st.tuples(st.sampled_from(OPENING), numbers)
-turns = st.lists(st.tuples(st.sampled_from(MOVES), numbers), min_size=1, max_size=7)
+turns = st.lists(st.tuples(st.sampled_from(MOVES), numbers), min_size=1, max_size=5)
 many_turns = st.lists(st.tuples(st.sampled_from(MOVES), numbers), min_size=6, max_size=24)
 # The database is emptied by each example itself, and the time an example takes is the machine's.
 calm = settings(
