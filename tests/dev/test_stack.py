@@ -53,7 +53,7 @@ def test_the_first_start_tells_how_a_booking_is_paid(first_run: tuple[Path, list
     places = [said.index(step) for step in started + told]
     assert places == sorted(places)
     assert said.endswith("Stopped.")
-    assert family(first_run[0]) == []
+    processes.wait_until_gone(*family(first_run[0]))
 
 
 async def test_the_second_start_keeps_the_data_and_a_dead_worker_stops_all(data_dir: Path) -> None:
@@ -73,7 +73,7 @@ async def test_the_second_start_keeps_the_data_and_a_dead_worker_stops_all(data_
         assert await stack.process.wait() == 1
         assert "worker ended with status -9" in stack.output
         assert str(data_dir / "logs/worker.log") in stack.output
-    assert family(data_dir) == []
+    processes.wait_until_gone(*family(data_dir))
 
 
 def is_worker(pid: int) -> bool:
@@ -104,7 +104,7 @@ async def test_a_dead_postgres_stops_the_stack(data_dir: Path) -> None:
         await stack.read()
         assert await stack.process.wait() == 1
         assert "ended" in stack.output
-    assert family(data_dir) == []
+    processes.wait_until_gone(*family(data_dir))
 
 
 async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
@@ -129,4 +129,4 @@ async def test_a_second_stack_on_the_same_data_is_one_line(data_dir: Path) -> No
         assert len(second.lines) == 1
         assert "Another `payments dev` runs" in second.output
         assert await first.stop(signal.SIGHUP) == 0
-    assert family(data_dir) == []
+    processes.wait_until_gone(*family(data_dir))

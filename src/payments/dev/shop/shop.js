@@ -91,6 +91,7 @@ async function showMenus() {
   menus.sort((a, b) => a.unit_amount - b.unit_amount);
   $("menus").replaceChildren(...menus.map(menuChoice));
   ($("menus").querySelector("[value=adult]") ?? $("menus").querySelector("input"))?.click();
+  $("menus").closest("form").querySelector("[type=submit]").disabled = menus.length === 0;
 }
 
 function menuChoice({ lookup_key, amount, product }) {
