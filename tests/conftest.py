@@ -91,8 +91,6 @@ UNMEASURED = (
     "browser.",
     "converge.test_orders",
     "converge.test_double_payment",
-    "converge.test_faults",
-    "converge.test_races",
     "converge.test_timeouts",
     "ground.test_wheel",
 )

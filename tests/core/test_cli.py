@@ -23,7 +23,9 @@ from service.variants import listening
 from world import KEY, SECRET, World
 
 PAYMENTS = Path(sys.executable).with_name("payments")
-ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
+    name: value for name, value in os.environ.items() if name.startswith("COV")
+}
 
 
 @pytest_asyncio.fixture
