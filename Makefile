@@ -19,7 +19,7 @@ run: env ## the whole stack on this machine, without an account or a database of
 	@$(RUN) payments dev $(ARGS)
 
 test: env ## the tests and their coverage; nothing else has to run
-	@$(RUN) pytest -m "not proof" -n 2 --dist loadscope \
+	@$(RUN) pytest -m "not proof" -n 3 --dist loadscope --no-loadscope-reorder \
 	  --cov=payments --cov-branch --cov-fail-under=95 $(ARGS)
 
 proof: env ## the long ones: kills, races, other servers

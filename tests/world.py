@@ -16,7 +16,9 @@ from fastapi import FastAPI
 
 from payments.app import create_app
 from payments.context import Context
+from payments.core import telemetry
 from payments.core.db import Clock
+from payments.core.db import Database as Pool
 from payments.core.principal import Role
 from payments.domains.catalog.sync_file import SHIPPED, push, read
 from payments.domains.login import issue
@@ -265,6 +267,66 @@ def _copy(tables: Rows) -> Rows:
     return {kind: {key: dict(row) for key, row in rows.items()} for kind, rows in tables.items()}
 
 
+class Way(httpx2.AsyncBaseTransport):
+    """The way to Stripe of an application that outlives the offline Stripe of one test."""
+
+    target: httpx2.AsyncBaseTransport
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await self.target.handle_async_request(request)
+
+
+@dataclass
+class Application:
+    """FastAPI works its routes out at the first request, and a connection takes 10 ms to open. So
+    one application and its pool serve one test after another, each between its own start and end.
+    """
+
+    made: Settings
+    clock: SteppingClock
+    way: Way
+    pool: Pool
+    app: FastAPI
+
+    @classmethod
+    def make(cls, url: str, changes: Json) -> Self:
+        made, clock, way = settings(url, **changes), SteppingClock(), Way()
+        pool = Pool(url, pool_size=made.database_pool_size)
+        app = create_app(made, clock=clock, network=way, database=pool)
+        return cls(made, clock, way, pool, app)
+
+    def begin(self, sandbox: App) -> None:
+        self.way.target = httpx2.ASGITransport(app=sandbox)
+        telemetry.configure(level=self.made.log_level, fmt=self.made.log_format)
+
+
+class Applications:
+    """Those that no test uses now."""
+
+    def __init__(self) -> None:
+        self._idle: dict[str, Application] = {}
+
+    @asynccontextmanager
+    async def borrow(self, url: str, changes: Json) -> AsyncIterator[Application]:
+        key = repr((url, sorted(changes.items())))
+        lent = self._idle.pop(key, None) or Application.make(url, changes)
+        state = lent.app.state._state
+        before = dict(state)
+        yield lent
+        state.clear()
+        state.update(before)
+        lent.clock.ahead = timedelta()
+        self._idle[key] = lent
+
+    async def close(self) -> None:
+        for application in self._idle.values():
+            await application.pool.aclose()
+        self._idle.clear()
+
+
+APPLICATIONS = Applications()
+
+
 @asynccontextmanager
 async def open_world(
     url: str, *, catalogue: bool = True, shelf: Shelf | None = None, **changes: Any
@@ -274,8 +336,9 @@ async def open_world(
         stack.callback(logging.getLogger().setLevel, logging.getLogger().level)
         sandbox = create_sandbox(Config(base_url=STRIPE, settle_after=3600))
         stack.push_async_callback(sandbox.sandbox.aclose)
-        made, clock = settings(url, **changes), SteppingClock()
-        app = create_app(made, clock=clock, network=httpx2.ASGITransport(app=sandbox))
+        application = await stack.enter_async_context(APPLICATIONS.borrow(url, changes))
+        application.begin(sandbox)
+        app = application.app
         await stack.enter_async_context(app.router.lifespan_context(app))
         api = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False), base_url=API
@@ -289,7 +352,7 @@ async def open_world(
         await stack.enter_async_context(direct)
         connection = await asyncpg.connect(url)
         stack.push_async_callback(connection.close)
-        world = World(made, app, sandbox, api, direct, connection, clock)
+        world = World(application.made, app, sandbox, api, direct, connection, application.clock)
         if shelf is not None:
             await shelf.open(world)
         elif catalogue:

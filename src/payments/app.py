@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -15,7 +16,7 @@ from payments import __version__, probes
 from payments.context import Context, open_context
 from payments.core import errors, telemetry
 from payments.core.body_limit import BodyLimit
-from payments.core.db import Clock
+from payments.core.db import Clock, Database
 from payments.core.last_resort import LastResort
 from payments.core.principal import Authenticate, JWTAuthenticator
 from payments.core.telemetry import Observed
@@ -39,7 +40,7 @@ WEBHOOK_ALIASES = (
 )
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
     settings: Settings | None = None,
     *,
     authenticate: Authenticate | None = None,
@@ -47,6 +48,7 @@ def create_app(
     routers: Sequence[APIRouter] = (),
     clock: Clock | None = None,
     network: httpx2.AsyncBaseTransport | None = None,
+    database: Database | None = None,
 ) -> FastAPI:
     """Build the API.
 
@@ -57,6 +59,7 @@ def create_app(
         routers: further routes, under no prefix.
         clock: the time that business rules see.
         network: replaces the way to Stripe, in tests.
+        database: a pool that you keep open, instead of one of our own.
 
     Raises:
         UnsafeSettings: a variable is missing, malformed or unsafe for this environment.
@@ -66,9 +69,8 @@ def create_app(
         level=settings.log_level, fmt=settings.log_format, stripe_debug=settings.stripe_debug
     )
     slices = assemble(payables)
-    app = _application(
-        lambda: open_context(settings, slices.registry, clock=clock, network=network)
-    )
+    parts = partial(open_context, clock=clock, network=network, database=database)
+    app = _application(partial(parts, settings, slices.registry))
     app.state.payables = slices.payables
     app.state.authenticate = authenticate or JWTAuthenticator(settings)
     errors.install(app)

@@ -36,6 +36,7 @@ async def open_context(
     *,
     clock: Clock | None = None,
     network: httpx2.AsyncBaseTransport | None = None,
+    database: Database | None = None,
 ) -> AsyncIterator[Context]:
     """Open everything, and close it in the reverse order.
 
@@ -44,6 +45,7 @@ async def open_context(
         registry: what follows Stripe.
         clock: the time that business rules see.
         network: replaces the way to Stripe, in tests.
+        database: a pool that the caller keeps open, instead of one of our own.
     """
     if settings.database_url is None:
         raise UnsafeSettings(
@@ -55,12 +57,13 @@ async def open_context(
         await process.process(sync, event)
 
     async with AsyncExitStack() as stack:
-        db = Database(
+        db = database or Database(
             settings.database_url.get_secret_value(),
             pool_size=settings.database_pool_size,
             pooler=settings.database_pooler,
         )
-        stack.push_async_callback(db.aclose)
+        if database is None:
+            stack.push_async_callback(db.aclose)
         stripe = StripeService(settings, process=apply_event, network=network)
         stack.push_async_callback(stripe.aclose)
         sync = Sync(db, stripe, registry, clock, settings.live)

@@ -12,7 +12,7 @@ from payments.sync import process
 from payments.sync.throttle import Throttle
 from world import Json, World
 
-PATIENCE = 0.15
+PATIENCE = 0.1
 NEVER, LATE = 60, 3 * PATIENCE
 HANGS: dict[str, Json] = {
     "it never begins": {"delay_seconds": NEVER, "times": 30},

@@ -23,9 +23,7 @@ from service.variants import listening
 from world import KEY, SECRET, World
 
 PAYMENTS = Path(sys.executable).with_name("payments")
-ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
-    name: value for name, value in os.environ.items() if name.startswith("COV")
-}
+ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
 
 @pytest_asyncio.fixture
@@ -253,8 +251,13 @@ async def test_settings_that_are_unsafe_stop_every_command(bad: dict[str, str]) 
         assert isinstance(ran.exception, UnsafeSettings | SystemExit), (name, ran.exception)
 
 
-async def test_a_database_that_is_away_is_said_in_one_line_by_what_needs_it() -> None:
-    away = {"DATABASE_URL": "postgresql://u@127.0.0.1:1/d", "STRIPE_API_BASE": "http://127.0.0.1:1"}
+async def test_a_database_that_is_away_is_said_in_one_line_by_what_needs_it(
+    measured: dict[str, str],
+) -> None:
+    away = measured | {
+        "DATABASE_URL": "postgresql://u@127.0.0.1:1/d",
+        "STRIPE_API_BASE": "http://127.0.0.1:1",
+    }
     for ran in await asyncio.gather(
         command("migrate", **away), command("catalog", "apply", **away)
     ):
@@ -284,14 +287,20 @@ async def test_migrate_says_where_the_database_is(env: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("how", ["serve", "uvicorn"])
-async def test_the_service_starts_serves_and_stops(env: dict[str, str], how: str) -> None:
+async def test_the_service_starts_serves_and_stops(
+    env: dict[str, str], measured: dict[str, str], how: str
+) -> None:
     port = free_port()
     started = {
         "serve": (PAYMENTS, "serve", "--port", str(port)),
         "uvicorn": (sys.executable, "-m", "uvicorn", "payments.app:app", "--port", str(port)),
     }[how]
     process = await asyncio.create_subprocess_exec(
-        *started, env=ENVIRONMENT | env, cwd="/", stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        *started,
+        env=ENVIRONMENT | measured | env,
+        cwd="/",
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
     )
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
@@ -324,14 +333,14 @@ def free_port() -> int:
 
 
 async def test_the_worker_applies_what_has_come_and_stops_when_told(
-    world: World, env: dict[str, str]
+    world: World, env: dict[str, str], measured: dict[str, str]
 ) -> None:
     booking = await world.book()
     await world.pay(await world.session(booking))
     for event in await world.events():
         await world.deliver(event)
     process = await asyncio.create_subprocess_exec(
-        PAYMENTS, "worker", env=ENVIRONMENT | env, cwd="/", stderr=subprocess.PIPE
+        PAYMENTS, "worker", env=ENVIRONMENT | measured | env, cwd="/", stderr=subprocess.PIPE
     )
     try:
         async with asyncio.timeout(20):

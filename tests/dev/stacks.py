@@ -5,13 +5,14 @@ import os
 import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from payments.settings import Settings
 
+NOTHING: Mapping[str, str] = {}
 READY = "Ctrl-C stops everything"
 
 
@@ -51,7 +52,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def started(
-    data_dir: Path, *options: str, port: int | None = None
+    data_dir: Path, *options: str, port: int | None = None, env: Mapping[str, str] = NOTHING
 ) -> AsyncIterator[RunningStack]:
     """A stack that has been started, not yet ready; it is killed if it still runs at the end."""
     port = port or free_port()
@@ -64,7 +65,7 @@ async def started(
         stdout=PIPE,
         stderr=STDOUT,
         cwd=data_dir.parent,
-        env={name: value for name, value in os.environ.items() if name not in ours},
+        env={name: value for name, value in os.environ.items() if name not in ours} | dict(env),
     )
     try:
         yield RunningStack(process, f"http://127.0.0.1:{port}", data_dir)
@@ -75,7 +76,9 @@ async def started(
 
 
 @asynccontextmanager
-async def ready(data_dir: Path, *options: str) -> AsyncIterator[RunningStack]:
-    async with started(data_dir, *options) as stack:
+async def ready(
+    data_dir: Path, *options: str, env: Mapping[str, str] = NOTHING
+) -> AsyncIterator[RunningStack]:
+    async with started(data_dir, *options, env=env) as stack:
         await stack.read(until=READY)
         yield stack

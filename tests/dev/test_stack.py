@@ -19,10 +19,10 @@ BOOKINGS = "/api/v1/bookings"
 
 
 @pytest.fixture(scope="module")
-async def first_run() -> AsyncIterator[tuple[Path, list[str]]]:
+async def first_run(measured: dict[str, str]) -> AsyncIterator[tuple[Path, list[str]]]:
     """A data directory as the first start leaves it, and what that start said."""
     with open_folder() as folder:
-        async with stacks.ready(folder / "data") as stack:
+        async with stacks.ready(folder / "data", env=measured) as stack:
             assert await stack.stop(signal.SIGINT) == 0
         yield folder / "data", stack.lines
 
