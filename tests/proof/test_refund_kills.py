@@ -12,11 +12,11 @@ import pytest
 from converge.test_refunds import check, fault, finish, paid
 from core.test_cli import ENVIRONMENT, free_port, ready
 from service.variants import listening
-from world import KEY, SECRET, World
+from world import KEY, SECRET, Json, World
 
 pytestmark = pytest.mark.proof
 
-PLACES = {
+PLACES: dict[str, Json] = {
     "before Stripe has heard of it": {"cut": True, "times": 30},
     "while Stripe makes it": {"delay_seconds": 0.5, "times": 1},
     "before the answer is applied": {"delay_seconds": 30, "when": "after"},
