@@ -175,7 +175,7 @@ class StripeService:
         """
         window = {"gte": ceil(start_date.timestamp()), "lt": ceil(end_date.timestamp())}
         transactions = self.every(
-            lambda c, params: c.v1.balance_transactions.list_async(params),  # type: ignore[arg-type]  # a plain dict
+            lambda c, params: c.v1.balance_transactions.list_async(params),
             created=window,
             expand=["data.source"],
         )
