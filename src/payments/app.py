@@ -54,8 +54,9 @@ def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
 
     Args:
         settings: read from the environment when left out.
-        authenticate: your own way from a request to a principal, instead of JWT.
-        payables: your own things that can be paid for, beside bookings.
+        authenticate: your own way from a request to a principal, instead of AUTHENTICATE or JWT.
+        payables: your own things that can be paid for, beside bookings and PAYABLES. The worker
+            knows those of PAYABLES alone.
         routers: further routes, under no prefix.
         clock: the time that business rules see.
         network: replaces the way to Stripe, in tests.
@@ -68,11 +69,11 @@ def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
     telemetry.configure(
         level=settings.log_level, fmt=settings.log_format, stripe_debug=settings.stripe_debug
     )
-    slices = assemble(payables)
+    slices = assemble([*settings.payables, *payables])
     parts = partial(open_context, clock=clock, network=network, database=database)
     app = _application(partial(parts, settings, slices.registry))
     app.state.payables = slices.payables
-    app.state.authenticate = authenticate or JWTAuthenticator(settings)
+    app.state.authenticate = authenticate or settings.authenticate or JWTAuthenticator(settings)
     errors.install(app)
     errors.documented(app)
     _mount(app, slices.routers, routers)

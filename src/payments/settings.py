@@ -2,12 +2,19 @@
 
 import re
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    Field,
+    ImportString,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Environment = Literal["development", "staging", "production"]
 
@@ -99,9 +106,22 @@ class Settings(BaseSettings):
         "role", description="claim that holds the role or roles; a dot descends: realm_access.roles"
     )
 
+    authenticate: ImportString[Any] | None = Field(
+        None, description="your own authenticate(request), instead of JWTs: my.module:authenticate"
+    )
+    payables: Annotated[tuple[ImportString[Any], ...], NoDecode] = Field(
+        (), description="comma list of your own payables: my.module:yoga,other:thing"
+    )
+
     frontend_urls: str = Field(
         "http://localhost:3000",
         description="comma list: CORS, allowed redirects; the first gives the default return pages",
+    )
+    privacy_policy_url: str | None = Field(
+        None, description="shown in Stripe's customer portal, once `payments setup` has run"
+    )
+    terms_of_service_url: str | None = Field(
+        None, description="shown in Stripe's customer portal, once `payments setup` has run"
     )
     default_currency: str = Field(
         "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
@@ -115,6 +135,13 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = Field(
         None, description="bearer token that may read /metrics besides admins"
     )
+
+    @field_validator("payables", mode="before")
+    @classmethod
+    def named(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return [name.strip() for name in value.split(",") if name.strip()]
 
     @field_validator("time_zone")
     @classmethod
@@ -184,7 +211,7 @@ class Settings(BaseSettings):
             "DATABASE_URL": self.database_url,
             "STRIPE_SECRET_KEY": self.stripe_secret_key,
             "STRIPE_WEBHOOK_SECRET": self.webhook_secrets,
-            "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url,
+            "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url or self.authenticate,
         }
         found = [
             f"{self.environment} needs {name}" for name, value in required.items() if not value

@@ -42,7 +42,7 @@ async def _preflight(settings: Settings) -> None:
     from payments.context import open_context
     from payments.domains import assemble
 
-    async with open_context(settings, assemble().registry) as ctx:
+    async with open_context(settings, assemble(settings.payables).registry) as ctx:
         await greet(ctx)
 
 
@@ -71,7 +71,7 @@ def _run_worker(settings: Settings) -> None:
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        async with open_context(settings, assemble().registry) as ctx:
+        async with open_context(settings, assemble(settings.payables).registry) as ctx:
             await process.run(ctx, stop)
 
     uvloop.run(run())

@@ -1,9 +1,12 @@
 """`StripeService`: calls Stripe and verifies what Stripe sends; it knows no table."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from math import ceil
 from time import time
-from typing import Any, Final, TypeVar, get_args, get_type_hints
+from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
 
 import httpx2
 import orjson
@@ -15,6 +18,7 @@ from payments.core.db import in_transaction
 from payments.core.errors import WebhookRejected
 from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
+from payments.stripe_api.analytics import PaymentAnalytics, summarise
 from payments.stripe_api.failures import IN_FLIGHT, code_of, problem_for
 
 log = structlog.get_logger(__name__)
@@ -30,6 +34,13 @@ EVENT_TYPES: Final[frozenset[str]] = frozenset(
     for name in (get_args(part) or (part,))
     if isinstance(name, str)
 )
+
+
+class ListCall(Protocol):
+    """The SDK's list call of one kind of object."""
+
+    def __call__(self, client: Client, /, params: dict[str, Any]) -> Awaitable[Any]: ...
+
 
 # It would write a file into HOME, and crash where there is none.
 stripe.enable_telemetry = False
@@ -63,7 +74,7 @@ class StripeService:
     """Minimal wrapper around the Stripe SDK.
 
     We keep: calling Stripe with its errors as ours, verifying deliveries, applying one event.
-    We leave to Stripe: analytics, customer data, dispute work, invoicing.
+    We leave to Stripe: all but basic analytics, customer data, dispute work, invoicing.
     """
 
     def __init__(
@@ -119,6 +130,17 @@ class StripeService:
             request_id=last.request_id if last else None,
         )
 
+    async def every(self, pages: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
+        """Each object of a list, newest first, page by page."""
+        params = {"limit": 100, **params}
+        while True:
+            page = (await self.call(partial(pages, params=params))).object
+            for found in page["data"]:
+                yield found
+            if not page["has_more"]:
+                return
+            params = {**params, "starting_after": page["data"][-1]["id"]}
+
     def receive(self, body: bytes, header: str | None) -> Delivery:
         """Verify a delivery against every configured secret, 300 s into the past and the future.
 
@@ -144,6 +166,20 @@ class StripeService:
         not use it: it stores the event and answers.
         """
         await self._process(event)
+
+    async def get_payment_analytics(
+        self, start_date: datetime, end_date: datetime
+    ) -> PaymentAnalytics:
+        """What came in and went out from `start_date` on, before `end_date`, by Stripe's balance
+        transactions. Both carry a zone. For more, Stripe's dashboard has the better pages.
+        """
+        window = {"gte": ceil(start_date.timestamp()), "lt": ceil(end_date.timestamp())}
+        transactions = self.every(
+            lambda c, params: c.v1.balance_transactions.list_async(params),
+            created=window,
+            expand=["data.source"],
+        )
+        return await summarise(transactions, start=start_date, end=end_date)
 
     async def aclose(self) -> None:
         http = self._client._requestor._client  # noqa: SLF001 - the SDK has no public way to close
