@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments.domains.customers import Customer, CustomerLink
 from payments.domains.disputes import OVER, Dispute
 from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
-from payments.domains.refunds import Refund
+from payments.domains.refunds.tables import Refund
 from payments.sync.outbox import Message, enqueue
 
 PREFIX: Final = f"{PAYMENT_INTENT.name}:"

@@ -6,7 +6,6 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, case, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Ctx
 from payments.core import errors
@@ -15,7 +14,9 @@ from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
 from payments.domains.disputes import Dispute
 from payments.domains.payments import PAYMENTS, PaymentOut, shown, visible
-from payments.domains.refunds import Refund
+from payments.domains.refunds.schemas import RefundOut
+from payments.domains.refunds.schemas import shown as shown_refund
+from payments.domains.refunds.tables import REFUNDS
 from payments.settings import Template
 from payments.sync.outbox import Audience, Outgoing
 
@@ -26,18 +27,6 @@ class Part(BaseModel):
     """Something that hangs on a payment, as its row says."""
 
     model_config = ConfigDict(from_attributes=True)
-
-
-class RefundPart(Part):
-    """A refund of this payment, wherever it was made."""
-
-    id: str = Field(examples=["re_3SAbCd"])
-    status: str | None = Field(examples=["succeeded"])
-    amount_cents: int = Field(validation_alias="amount", examples=[2500])
-    currency: str = Field(examples=["usd"])
-    reason: str | None = Field(examples=["requested_by_customer"])
-    failure_reason: str | None
-    created_at: datetime
 
 
 class DisputePart(Part):
@@ -72,7 +61,7 @@ class MessagePart(Part):
 class PaymentDetail(PaymentOut):
     """One payment, whole. Users see the messages that went to them."""
 
-    refunds: list[RefundPart]
+    refunds: list[RefundOut]
     disputes: list[DisputePart]
     messages: list[MessagePart]
 
@@ -87,28 +76,26 @@ async def retrieve_payment(ctx: Ctx, who: Authenticated, id: ObjectId) -> Paymen
         row = (await tx.execute(visible(who).where(PAYMENTS.c.id == id))).first()
         if row is None:
             raise NotFound(f"there is no payment {id!r}")
-        refunds = await _all(tx, _newest(Refund, id))
-        disputes = await _all(tx, _newest(Dispute, id))
-        messages = await _all(tx, _told(id, who))
+        refunds = (await tx.execute(_refunds(id))).all()
+        disputes = (await tx.execute(_disputes(id))).all()
+        messages = (await tx.execute(_told(id, who))).all()
     return PaymentDetail(
         **shown(row).model_dump(),
-        refunds=[RefundPart.model_validate(refund) for refund in refunds],
+        refunds=[shown_refund(refund) for refund in refunds],
         disputes=[DisputePart.model_validate(dispute) for dispute in disputes],
         messages=[MessagePart.model_validate(message) for message in messages],
     )
 
 
-async def _all(tx: AsyncConnection, query: Select[Any]) -> list[Any]:
-    return list((await tx.execute(query)).all())
+def _refunds(payment: str) -> Select[Any]:
+    newest = REFUNDS.c.created_at.desc(), REFUNDS.c.id.desc()
+    return select(REFUNDS).where(REFUNDS.c.payment_id == payment).order_by(*newest)
 
 
-def _newest(mirror: type[Refund | Dispute], payment: str) -> Select[Any]:
-    columns = mirror.__table__.columns
-    return (
-        select(*columns)
-        .where(mirror.payment_intent == payment)
-        .order_by(mirror.created_at.desc(), mirror.id.desc())
-    )
+def _disputes(payment: str) -> Select[Any]:
+    newest = Dispute.created_at.desc(), Dispute.id.desc()
+    columns = Dispute.__table__.columns
+    return select(*columns).where(Dispute.payment_intent == payment).order_by(*newest)
 
 
 def _told(payment: str, who: Principal) -> Select[Any]:
