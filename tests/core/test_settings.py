@@ -110,6 +110,9 @@ def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("SECRET_KEY", "k" * 31),
+        ("SMTP_URL", "mail.example"),
+        ("MESSAGES", "dispute,birthday"),
+        ("EFFECTS_SINCE", "2031-12-25"),
     ],
 )
 def test_a_malformed_variable_stops_the_start_with_its_name(
@@ -169,10 +172,12 @@ def test_secrets_are_not_in_any_spelling_of_the_settings() -> None:
         "stripe_webhook_secret": "whsec_secret5",
         "secret_key": "secret-6" * 4,
         "metrics_token": "secret-7",
+        "smtp_url": "smtp://u:secret-8@mail.example",
+        "apprise_urls": "json://secret-9@host",
     }
     held = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field)}
     assert held == set(secrets)
-    settings = made(**secrets)
+    settings = made(**secrets, mail_from="shop@example.com")
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "secret-" not in text
         assert "secret4" not in text
