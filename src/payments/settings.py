@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -56,6 +57,18 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
+    trusted_proxies: str | None = Field(
+        None, description="comma list of addresses or networks whose X-Forwarded-For is believed"
+    )
+    rate_limit_per_minute: int = Field(
+        1200, ge=0, description="requests of one principal, for one API process; 0 sets no limit"
+    )
+    rate_limit_anonymous_per_minute: int = Field(
+        120, ge=0, description="the same for one address, of requests without a principal"
+    )
+    request_timeout: float = Field(
+        30.0, gt=0, description="seconds until a request is answered with 503 though it goes on"
+    )
 
     database_url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/name (PostgreSQL 15 to 18)"
@@ -186,6 +199,16 @@ class Settings(BaseSettings):
             raise ValueError("list origins, without a path: https://shop.example,https://…")
         return ",".join(urls)
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def networks(cls, value: str | None) -> str | None:
+        for one in (value or "").split(","):
+            try:
+                ip_network(one.strip() or "::")
+            except ValueError as exc:
+                raise ValueError("list addresses or networks: 10.0.0.7,172.16.0.0/12") from exc
+        return value
+
     @field_validator("database_url", "database_url_listen")
     @classmethod
     def postgresql(cls, value: SecretStr | None) -> SecretStr | None:
@@ -280,6 +303,10 @@ class Settings(BaseSettings):
     @property
     def frontends(self) -> tuple[str, ...]:
         return tuple(url.rstrip("/") for url in listed(self.frontend_urls))
+
+    @property
+    def proxies(self) -> list[str]:
+        return list(listed(self.trusted_proxies or ""))
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from math import ceil
 from typing import Annotated
 
 import typer
@@ -32,7 +33,8 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=20,
+        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe, in the application itself
+        timeout_graceful_shutdown=ceil(settings.request_timeout),
     )
 
 
