@@ -47,8 +47,9 @@ def main() -> None:
     except Exception as exc:
         from payments.core.db import is_outage
         from payments.core.errors import Problem
+        from payments.sync.account import WrongAccount
 
-        if isinstance(exc, Problem):
+        if isinstance(exc, Problem | WrongAccount):
             sys.exit(f"payments: {exc}")
         if is_outage(exc):
             sys.exit(f"payments: the database is not available: {exc}")

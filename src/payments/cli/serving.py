@@ -3,11 +3,14 @@
 import asyncio
 import signal
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payments.settings import Settings, UnsafeSettings, load
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def serve(
@@ -18,15 +21,12 @@ def serve(
     import uvicorn
 
     from payments.app import create_app
-    from payments.sync.account import WrongAccount
 
     settings = load()
-    try:
-        asyncio.run(_preflight(settings))
-    except WrongAccount as exc:
-        sys.exit(f"payments serve: {exc}")
+    app = create_app(settings)
+    asyncio.run(_preflight(app, settings))
     uvicorn.run(
-        create_app(settings),
+        app,
         host=host or settings.host,
         port=settings.port if port is None else port,
         log_config=None,
@@ -36,14 +36,14 @@ def serve(
     )
 
 
-async def _preflight(settings: Settings) -> None:
+async def _preflight(app: "FastAPI", settings: Settings) -> None:
     """Say in one line, before a server is up, what would stop it."""
     from payments.app import greet
     from payments.context import open_context
     from payments.domains import assemble
 
     async with open_context(settings, assemble().registry) as ctx:
-        await greet(ctx)
+        await greet(app, ctx)
 
 
 def worker() -> None:

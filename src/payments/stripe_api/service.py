@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound=stripe.StripeObject)
 Client = stripe.StripeClient
+RequestOptions = stripe.RequestOptions
 
 API_VERSION: Final[str] = stripe.api_version
 TOLERANCE: Final = 300
@@ -54,7 +55,7 @@ class Delivery:
     body: bytes
 
 
-def options(key: str) -> stripe.RequestOptions:
+def options(key: str) -> RequestOptions:
     """Every write to Stripe carries a key that derives from a row of ours."""
     return {"idempotency_key": key}
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
 from payments.stripe_api.failures import StripeObjectMissing
-from payments.stripe_api.service import Client
+from payments.stripe_api.service import Client, RequestOptions, options
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
 
@@ -17,6 +17,12 @@ class ListCall(Protocol):
     """The SDK's list call of one kind of object."""
 
     def __call__(self, client: Client, /, params: dict[str, Any]) -> Awaitable[Any]: ...
+
+
+class WriteCall(Protocol):
+    """An SDK call that writes, to be sent under a key."""
+
+    def __call__(self, client: Client, /, options: RequestOptions) -> Awaitable[Any]: ...
 
 
 async def ticket(db: Database) -> int:
@@ -99,6 +105,38 @@ async def perform(
         return await refresh(sync, resource, str(answer.object["id"]))
     await apply(sync, [Observation(resource, answer.object, number)])
     return answer.object
+
+
+async def converge(
+    sync: Sync,
+    resource: Resource,
+    request: WriteCall,
+    *,
+    key: str,
+    holds: Callable[[dict[str, Any]], bool],
+) -> dict[str, Any]:
+    """`perform` for a write that no row of ours stands for: its key says what is wanted. Stripe
+    replays an answer for a day, also when the object has changed since: then the same wish is sent
+    again, under the next key.
+
+    Args:
+        sync: what to ask with.
+        resource: the kind of object.
+        request: the call that writes.
+        key: the same for the same wish.
+        holds: whether an object is as wished.
+    """
+    attempt = 0
+    while True:
+        number = await ticket(sync.db)
+        carried = options(f"{key}:{attempt}")
+        answer = await sync.stripe.call(partial(request, options=carried))
+        if not answer.replayed:
+            await apply(sync, [Observation(resource, answer.object, number)])
+            return answer.object
+        if holds(found := await refresh(sync, resource, str(answer.object["id"]))):
+            return found
+        attempt += 1
 
 
 async def create(
