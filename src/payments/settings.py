@@ -103,6 +103,12 @@ class Settings(BaseSettings):
         "http://localhost:3000",
         description="comma list: CORS, allowed redirects; the first gives the default return pages",
     )
+    privacy_policy_url: str | None = Field(
+        None, description="shown in Stripe's customer portal, once `payments setup` has run"
+    )
+    terms_of_service_url: str | None = Field(
+        None, description="shown in Stripe's customer portal, once `payments setup` has run"
+    )
     default_currency: str = Field(
         "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
     )

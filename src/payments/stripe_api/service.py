@@ -1,9 +1,10 @@
 """`StripeService`: calls Stripe and verifies what Stripe sends; it knows no table."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import time
-from typing import Any, Final, TypeVar, get_args, get_type_hints
+from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
 
 import httpx2
 import orjson
@@ -31,6 +32,13 @@ EVENT_TYPES: Final[frozenset[str]] = frozenset(
     for name in (get_args(part) or (part,))
     if isinstance(name, str)
 )
+
+
+class ListCall(Protocol):
+    """The SDK's list call of one kind of object."""
+
+    def __call__(self, client: Client, /, params: dict[str, Any]) -> Awaitable[Any]: ...
+
 
 # It would write a file into HOME, and crash where there is none.
 stripe.enable_telemetry = False
@@ -119,6 +127,17 @@ class StripeService:
             replayed=bool(headers.get("Idempotent-Replayed")),
             request_id=last.request_id if last else None,
         )
+
+    async def every(self, pages: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
+        """Each object of a list, newest first, page by page."""
+        params = {"limit": 100, **params}
+        while True:
+            page = (await self.call(partial(pages, params=params))).object
+            for found in page["data"]:
+                yield found
+            if not page["has_more"]:
+                return
+            params = {**params, "starting_after": page["data"][-1]["id"]}
 
     def receive(self, body: bytes, header: str | None) -> Delivery:
         """Verify a delivery against every configured secret, 300 s into the past and the future.

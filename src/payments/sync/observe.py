@@ -3,20 +3,14 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
 from payments.stripe_api.failures import StripeObjectMissing
-from payments.stripe_api.service import Client, RequestOptions, options
+from payments.stripe_api.service import Client, ListCall, RequestOptions, options
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
-
-
-class ListCall(Protocol):
-    """The SDK's list call of one kind of object."""
-
-    def __call__(self, client: Client, /, params: dict[str, Any]) -> Awaitable[Any]: ...
 
 
 class WriteCall(Protocol):
