@@ -46,16 +46,23 @@ async def _preflight(app: "FastAPI", settings: Settings) -> None:
         await greet(app, ctx)
 
 
-def worker() -> None:
+def worker(
+    poll_events: Annotated[
+        bool,
+        typer.Option(
+            "--poll-events", help="Ask Stripe for its events: for a machine that it cannot reach."
+        ),
+    ] = False,
+) -> None:
     """Apply what Stripe has sent. Any number of these may share one database."""
     settings = load()
     try:
-        _run_worker(settings)
+        _run_worker(settings, poll_events=poll_events)
     except* Exception as group:  # noqa: BLE001 - whatever died, restart beats limping
         sys.exit(f"payments worker: {'; '.join(str(exc) for exc in group.exceptions)}")
 
 
-def _run_worker(settings: Settings) -> None:
+def _run_worker(settings: Settings, *, poll_events: bool) -> None:
     import uvloop
 
     from payments import worker as process
@@ -72,7 +79,7 @@ def _run_worker(settings: Settings) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         async with open_context(settings, assemble().registry) as ctx:
-            await process.run(ctx, stop)
+            await process.run(ctx, stop, poll_events=poll_events)
 
     uvloop.run(run())
 

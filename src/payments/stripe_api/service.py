@@ -17,6 +17,7 @@ from payments.core.errors import WebhookRejected
 from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
 from payments.stripe_api.failures import IN_FLIGHT, code_of, problem_for
+from payments.stripe_api.signatures import TOLERANCE, signer
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +26,6 @@ Client = stripe.StripeClient
 RequestOptions = stripe.RequestOptions
 
 API_VERSION: Final[str] = stripe.api_version
-TOLERANCE: Final = 300
 EVENT_TYPES: Final[frozenset[str]] = frozenset(
     name
     for part in get_args(get_type_hints(stripe.Event)["type"])
@@ -57,10 +57,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A verified webhook delivery: the envelope, and the bytes that were signed."""
+    """A verified webhook delivery: the envelope, the bytes that were signed, and the fingerprint of
+    the secret that signed them; None for an event that Stripe was asked for.
+    """
 
     event: dict[str, Any]
     body: bytes
+    secret: str | None = None
 
 
 def options(key: str) -> RequestOptions:
@@ -155,9 +158,10 @@ class StripeService:
             raise WebhookRejected("the signature header or the body is malformed") from exc
         if stamp > time() + TOLERANCE:
             raise WebhookRejected("the signature's timestamp lies in the future")
-        if not header.isascii() or not any(_signed(text, header, one) for one in self._secrets):
+        secret = signer(text, header, self._secrets) if header.isascii() else None
+        if secret is None:
             raise WebhookRejected("no configured secret has signed this body, or it is stale")
-        return Delivery(event=_event(body), body=body)
+        return Delivery(event=_event(body), body=body, secret=secret)
 
     async def process_webhook_event(self, event: dict[str, Any]) -> None:
         """Apply one event now, in the caller, by the worker's own function. The webhook route does
@@ -175,13 +179,6 @@ def _worth_repeating(exc: Exception) -> bool:
     return isinstance(exc, stripe.RateLimitError) or (
         isinstance(exc, stripe.APIError) and code_of(exc) == IN_FLIGHT
     )
-
-
-def _signed(text: str, header: str, secret: str) -> bool:
-    try:
-        return bool(stripe.WebhookSignature.verify_header(text, header, secret, TOLERANCE))
-    except stripe.SignatureVerificationError:
-        return False
 
 
 def _event(body: bytes) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
