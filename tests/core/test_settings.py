@@ -167,6 +167,8 @@ def test_secrets_are_not_in_any_spelling_of_the_settings() -> None:
         "database_url_sync": "postgresql://u:secret-3@db/x",
         "stripe_secret_key": "sk_test_secret4",
         "stripe_webhook_secret": "whsec_secret5",
+        "stripe_webhook_secret_2": "whsec_secret8",
+        "stripe_connect_webhook_secret": "whsec_secret9",
         "secret_key": "secret-6" * 4,
         "metrics_token": "secret-7",
     }

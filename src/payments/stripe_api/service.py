@@ -40,6 +40,12 @@ class ListCall(Protocol):
     def __call__(self, client: Client, /, params: dict[str, Any]) -> Awaitable[Any]: ...
 
 
+class WriteCall(Protocol):
+    """An SDK call that writes, to be sent under a key."""
+
+    def __call__(self, client: Client, /, options: RequestOptions) -> Awaitable[Any]: ...
+
+
 # It would write a file into HOME, and crash where there is none.
 stripe.enable_telemetry = False
 
@@ -47,12 +53,14 @@ stripe.enable_telemetry = False
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What Stripe said to a call: the object as plain JSON, and whether it is only a replay of an
-    earlier answer (then it is no observation of the present).
+    earlier answer (then it is no observation of the present). `date` is Stripe's clock, as HTTP
+    writes it.
     """
 
     object: dict[str, Any]
     replayed: bool
     request_id: str | None
+    date: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,7 @@ class StripeService:
             object=found.to_dict(for_json=True),
             replayed=bool(headers.get("Idempotent-Replayed")),
             request_id=last.request_id if last else None,
+            date=headers.get("Date"),
         )
 
     async def every(self, pages: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
@@ -141,6 +150,25 @@ class StripeService:
             if not page["has_more"]:
                 return
             params = {**params, "starting_after": page["data"][-1]["id"]}
+
+    async def insist(
+        self, request: WriteCall, *, key: str, still: Callable[[Answer], Awaitable[bool]]
+    ) -> Answer:
+        """A write whose key says what is wanted, so that a repetition does it once. Stripe replays
+        an answer for a day, also when the object has changed since; then the same wish is sent
+        again, under the next key.
+
+        Args:
+            request: the call that writes.
+            key: the same for the same wish.
+            still: whether what a replayed answer did has lasted.
+        """
+        attempt = 0
+        while True:
+            answer = await self.call(partial(request, options=options(f"{key}:{attempt}")))
+            if not answer.replayed or await still(answer):
+                return answer
+            attempt += 1
 
     def receive(self, body: bytes, header: str | None) -> Delivery:
         """Verify a delivery against every configured secret, 300 s into the past and the future.

@@ -3,20 +3,14 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
 from payments.stripe_api.failures import StripeObjectMissing
-from payments.stripe_api.service import Client, ListCall, RequestOptions, options
+from payments.stripe_api.service import Answer, Client, ListCall, WriteCall
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
-
-
-class WriteCall(Protocol):
-    """An SDK call that writes, to be sent under a key."""
-
-    def __call__(self, client: Client, /, options: RequestOptions) -> Awaitable[Any]: ...
 
 
 async def ticket(db: Database) -> int:
@@ -109,9 +103,7 @@ async def converge(
     key: str,
     holds: Callable[[dict[str, Any]], bool],
 ) -> dict[str, Any]:
-    """`perform` for a write that no row of ours stands for: its key says what is wanted. Stripe
-    replays an answer for a day, also when the object has changed since: then the same wish is sent
-    again, under the next key.
+    """`perform` for a write that no row of ours stands for: its key says what is wanted.
 
     Args:
         sync: what to ask with.
@@ -120,17 +112,16 @@ async def converge(
         key: the same for the same wish.
         holds: whether an object is as wished.
     """
-    attempt = 0
-    while True:
-        number = await ticket(sync.db)
-        carried = options(f"{key}:{attempt}")
-        answer = await sync.stripe.call(partial(request, options=carried))
-        if not answer.replayed:
-            await apply(sync, [Observation(resource, answer.object, number)])
-            return answer.object
-        if holds(found := await refresh(sync, resource, str(answer.object["id"]))):
-            return found
-        attempt += 1
+
+    async def still(answer: Answer) -> bool:
+        return holds(await refresh(sync, resource, str(answer.object["id"])))
+
+    number = await ticket(sync.db)
+    answer = await sync.stripe.insist(request, key=key, still=still)
+    if answer.replayed:
+        return await refresh(sync, resource, str(answer.object["id"]))
+    await apply(sync, [Observation(resource, answer.object, number)])
+    return answer.object
 
 
 async def create(

@@ -1,6 +1,4 @@
-"""Stripe's events asked for instead of posted, into the same inbox: for a machine that Stripe cannot
-reach.
-"""
+"""Stripe's events asked for, into the inbox that its posts go to: for where it cannot post."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -50,13 +48,9 @@ async def pull_events(sync: Sync, since: datetime) -> datetime:
     Raises:
         Problem: Stripe did not list all of them, and nothing is stored.
     """
-    found = [
-        event
-        async for event in sync.stripe.every(
-            lambda c, params: c.v1.events.list_async(params),
-            created={"gte": int(since.timestamp())},
-        )
-    ]
+    created = {"gte": int(since.timestamp())}
+    listed = sync.stripe.every(lambda c, params: c.v1.events.list_async(params), created=created)
+    found = [event async for event in listed]
     rows = [_row(sync, event) for event in reversed(found)]
     for start in range(0, len(rows), GROUP):
         async with sync.db.transaction() as tx:

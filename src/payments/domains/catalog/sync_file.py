@@ -113,7 +113,7 @@ async def _push_product(ctx: Context, id: str, wanted: dict[str, Any]) -> str:
         await observe.converge(
             ctx.sync,
             PRODUCT,
-            lambda c, options: c.v1.products.create_async({"id": id, **given}, options),  # type: ignore[typeddict-item]  # mypy cannot see through **
+            lambda c, options: c.v1.products.create_async({"id": id, **given}, options),
             key=_key("create", id, wanted),
             holds=lambda product: not product.get("deleted"),
         )
@@ -123,7 +123,7 @@ async def _push_product(ctx: Context, id: str, wanted: dict[str, Any]) -> str:
     await observe.converge(
         ctx.sync,
         PRODUCT,
-        lambda c, options: c.v1.products.update_async(id, wanted, options),  # type: ignore[arg-type]  # the same
+        lambda c, options: c.v1.products.update_async(id, wanted, options),
         key=_key("update", id, wanted),
         holds=lambda product: _is(product, wanted),
     )
