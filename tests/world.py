@@ -58,6 +58,7 @@ class Database:
     @classmethod
     async def open(cls, url: str) -> Self:
         connection = await asyncpg.connect(url)
+        await connection.execute("set session_replication_role = replica")  # no trigger minds
         rows = await connection.fetch(
             "select format('%I.%I', schemaname, tablename) as name from pg_tables "
             "where schemaname in ('public', 'stripe') and tablename <> 'alembic_version'"

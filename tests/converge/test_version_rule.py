@@ -1,5 +1,6 @@
 """The version rule, story by story: what is written, what confirms, what is looked at again."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -371,3 +372,18 @@ def test_the_phase_of_a_session_grows_with_its_status_and_then_with_its_money() 
     phases = [phase({"status": status, "payment_status": paid}) for status, paid in life]
     assert phases == [0, 1, 2, 3]
     assert phase({"status": "complete", "payment_status": "no_payment_required"}) == 3
+
+
+async def test_an_answer_that_was_asked_for_earlier_never_passes_a_later_one(world: World) -> None:
+    product = await world.at_stripe("POST", "/v1/products", name="old")
+    path, kind = f"/v1/products/{product['id']}", resource(world, "product")
+    slow = {"method": "GET", "path": path, "when": "after", "delay_seconds": 0.3}
+    assert (await world.stripe.post("/_sandbox/faults", json=slow)).status_code == 201
+    earlier = asyncio.create_task(observe.refresh(world.ctx.sync, kind, product["id"]))
+    while world.sandbox.sandbox.faults._waiting:  # noqa: ASYNC110 - until it is being answered
+        await asyncio.sleep(0.01)
+    await world.at_stripe("POST", path, name="new")
+    await observe.refresh(world.ctx.sync, kind, product["id"])
+    assert (await earlier)["name"] == "old"
+    assert (await row(world, product))["name"] == "new"
+    assert await wished(world) == {product["id"]}

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from babel.numbers import format_currency, get_currency_symbol
 
-from payments.core.errors import AmountNotChargeable
+from payments.core.errors import AmountNotChargeable, Invalid
 
 ZERO_DECIMAL: Final = frozenset(
     [
@@ -68,6 +68,18 @@ def exponent(currency: str) -> int:
 
 def major(amount: int, currency: str) -> Decimal:
     return Decimal(amount).scaleb(-exponent(currency))
+
+
+def minor(amount: Decimal, currency: str) -> int:
+    """Minor units of an amount in major ones: 50.00 usd is 5000.
+
+    Raises:
+        Invalid: it has more decimals than the currency.
+    """
+    scaled = amount.scaleb(exponent(currency))
+    if scaled != scaled.to_integral_value():
+        raise Invalid(f"{amount} has more decimals than {currency}, which has {exponent(currency)}")
+    return int(scaled)
 
 
 def display(amount: int, currency: str, locale: str = "en_US") -> str:

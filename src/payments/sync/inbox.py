@@ -209,6 +209,31 @@ async def request_fetches(
     await tx.execute(text(f"select pg_notify('{CHANNEL}', '')"))
 
 
+async def schedule(tx: AsyncConnection, *, task: str, id: str, seconds: int) -> None:
+    """Have a worker see to a reservation after a while, whatever becomes of this process."""
+    await tx.execute(
+        text(
+            f"""
+            insert into stripe_events (id, type, resource, object_id, lane, not_before)
+            values (:row, 'task', :task, :id, {FETCH}, now() + make_interval(secs => :seconds))
+            on conflict (id) do nothing
+            """  # noqa: S608 - a constant
+        ),
+        {"row": f"task:{task}:{id}", "task": task, "id": id, "seconds": seconds},
+    )
+
+
+async def call_off(tx: AsyncConnection, *, task: str, id: str) -> None:
+    """The reservation is seen to already."""
+    await tx.execute(
+        text(
+            "update stripe_events set done_at = now(), not_before = null, outcome = 'applied' "
+            "where id = :row and not_before is not null"
+        ),
+        {"row": f"task:{task}:{id}"},
+    )
+
+
 _POSTPONE: Final = text(
     """
     with fate as (

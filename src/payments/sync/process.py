@@ -17,6 +17,7 @@ from payments.sync import inbox
 from payments.sync.apply import Observation, Sync, apply, apply_in, with_roots
 from payments.sync.inbox import Claimed
 from payments.sync.observe import look
+from payments.sync.resources import Task
 from payments.sync.sorting import FETCH, PAYLOAD, sort_in
 from payments.sync.throttle import Throttle
 
@@ -109,10 +110,13 @@ async def drain_fetches(sync: Sync, throttle: Throttle) -> int:
 
 
 async def _fetch(sync: Sync, throttle: Throttle, rows: Sequence[Claimed]) -> None:
-    resource = sync.registry.by_name[rows[0].resource]
     gone = any(row.type.endswith(".deleted") for row in rows)
     try:
         await throttle.turn()
+        if (task := sync.registry.tasks.get(rows[0].resource)) is not None:
+            await _see_to(sync, task, rows)
+            return
+        resource = sync.registry.by_name[rows[0].resource]
         seen = await look(sync, resource, rows[0].object_id, gone=gone)
         await apply(sync, [seen], rows)
     except Exception as exc:  # noqa: BLE001 - every fault is the rows' own story, told in the inbox
@@ -121,6 +125,12 @@ async def _fetch(sync: Sync, throttle: Throttle, rows: Sequence[Claimed]) -> Non
         if isinstance(exc, StripeObjectMissing):
             alert("object_missing", "Stripe has no such object: wrong key?", id=rows[0].object_id)
         await _postpone(sync, rows, exc)
+
+
+async def _see_to(sync: Sync, task: Task, rows: Sequence[Claimed]) -> None:
+    await task(sync, rows[0].object_id)
+    async with sync.db.transaction() as tx:
+        await inbox.finish(tx, rows)
 
 
 async def _postpone(sync: Sync, rows: Sequence[Claimed], exc: Exception) -> None:

@@ -29,6 +29,12 @@ Settle = Callable[[AsyncConnection, frozenset[str], datetime], Awaitable[None]]
 """Recomputes the roots it knows from the mirrors and posts the difference; their locks are held."""
 
 
+Task = Callable[[Any, str], Awaitable[None]]
+"""Finishes what a reservation began: given the `Sync` and the reservation's id, as often as it
+takes.
+"""
+
+
 class Mirror(Base):
     """What every mirrored object has. A mirror carries no UNIQUE but its id and no foreign key: it
     accepts what Stripe says.
@@ -98,6 +104,7 @@ class Registry:
     resources: Sequence[Resource]
     roots: Sequence[RootsOf] = ()
     settles: Sequence[Settle] = ()
+    tasks: Mapping[str, Task] = field(default_factory=dict)
     by_name: Mapping[str, Resource] = field(init=False)
     by_event: Mapping[str, Resource] = field(init=False)
 

@@ -9,8 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context, Ctx
-from payments.core import errors, paging
+from payments.core import errors, idempotency, paging
 from payments.core.errors import Conflict, Forbidden, Invalid
+from payments.core.idempotency import Idempotent, KeyReused
 from payments.core.money import display, ensure_chargeable
 from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
@@ -65,26 +66,37 @@ async def read_booking(id: ObjectId, ctx: Ctx, who: Authenticated) -> BookingOut
     "",
     status_code=201,
     responses=errors.problems(
-        errors.Unauthenticated, errors.Forbidden, errors.Conflict, errors.BodyTooLarge,
-        errors.Invalid, errors.AmountNotChargeable, errors.Unavailable,
+        errors.Unauthenticated, errors.Forbidden, errors.Conflict, errors.InFlight,
+        errors.BodyTooLarge, errors.Invalid, errors.AmountNotChargeable, KeyReused,
+        errors.Unavailable,
     ),
 )  # fmt: skip
-async def create_booking(body: BookingCreate, ctx: Ctx, who: Authenticated) -> BookingOut:
+async def create_booking(
+    body: BookingCreate, ctx: Ctx, who: Authenticated, key: Idempotent
+) -> BookingOut:
     """Book. A user's booking is priced from the catalogue; a service may send its own price."""
     _refuse_service_fields(body, who)
     _refuse_past(ctx, body)
-    async with ctx.db.transaction() as tx:
-        price = await _price(tx, body, ctx.settings.default_currency)
-        values = body.model_dump(exclude=set(PRICE) | {"currency"})
-        values |= {"id": new_id(), **price, **_owner(body, who), "created_at": ctx.clock.now()}
-        added = insert(Booking).values(values).on_conflict_do_nothing().returning(Booking)
-        row = (await tx.execute(added)).first()
-        if row is not None and row.total_cents == 0:
-            await Bookings().paid(tx, ids=[row.id], now=ctx.clock.now())
-            row = await find(tx, row.id, who)
+    async with idempotency.held(ctx.db, key), ctx.db.transaction() as tx:
+        if booked := await idempotency.claim(tx, key, now=ctx.clock.now()):
+            return shown(await find(tx, booked, who))
+        row = await _book(tx, ctx, body, who)
+        await idempotency.bind(tx, key, row.id)
+    return shown(row)
+
+
+async def _book(tx: AsyncConnection, ctx: Context, body: BookingCreate, who: Principal) -> Row[Any]:
+    price = await _price(tx, body, ctx.settings.default_currency)
+    values = body.model_dump(exclude=set(PRICE) | {"currency"})
+    values |= {"id": new_id(), **price, **_owner(body, who), "created_at": ctx.clock.now()}
+    added = insert(Booking).values(values).on_conflict_do_nothing().returning(Booking)
+    row = (await tx.execute(added)).first()
     if row is None:
         raise Conflict(f"there is a booking with the reference {body.reference!r} already")
-    return shown(row)
+    if row.total_cents == 0:
+        await Bookings().paid(tx, ids=[row.id], now=ctx.clock.now())
+        return await find(tx, row.id, who)
+    return row
 
 
 @router.put(

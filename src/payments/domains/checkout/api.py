@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments.context import Context, Ctx
 from payments.core import errors
 from payments.core.errors import NotFound
+from payments.core.idempotency import Idempotent, KeyReused, Repeatable
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
 from payments.domains import customers
-from payments.domains.checkout.opening import Form, Opened, Wish, open_payable
+from payments.domains.checkout.opening import Form, Wish, open_payable
 from payments.domains.checkout.params import intent_params, session_params
 from payments.domains.checkout.pricing import meant
 from payments.domains.checkout.redirects import return_urls
@@ -38,8 +39,8 @@ router = APIRouter(prefix="/stripe", tags=["checkout"])
 
 PAYING_FAILS = errors.problems(
     errors.Unauthenticated, errors.CardDeclined, errors.NotFound, errors.Conflict, errors.InFlight,
-    errors.BodyTooLarge, errors.Invalid, errors.AmountNotChargeable, errors.StripeRejected,
-    errors.StripeFailed, errors.StripeBusy, errors.StripeTimeout,
+    errors.BodyTooLarge, errors.Invalid, errors.AmountNotChargeable, KeyReused,
+    errors.StripeRejected, errors.StripeFailed, errors.StripeBusy, errors.StripeTimeout,
 )  # fmt: skip
 LOOK_AGAIN: Final = 3
 
@@ -60,49 +61,42 @@ async def read_config(ctx: Ctx) -> ConfigOut:
 
 @router.post("/create-checkout-session", responses=PAYING_FAILS)
 async def create_checkout_session(
-    body: CheckoutSessionCreate, ctx: Ctx, who: Authenticated, payables: Offered
+    body: CheckoutSessionCreate, ctx: Ctx, who: Authenticated, payables: Offered, key: Idempotent
 ) -> CheckoutSessionOut:
     """Open Stripe's page for a booking. Asking again for the same gives the same page; asking for
     something else closes the old page first.
     """
     urls = return_urls(ctx.settings, body.success_url, body.cancel_url)
-    opened = await _open(
-        ctx, who, payables, body, amount=body.total, form="checkout_session",
+    session = await _open(
+        ctx, who, payables, body, amount=body.total, form="checkout_session", key=key,
         params=lambda reference, offer, customer: session_params(
             reference, offer, customer, items=body.line_items, urls=urls
         ),
     )  # fmt: skip
-    session, offer = opened.object, opened.offer
     return CheckoutSessionOut(
         session_id=session["id"],
         url=session["url"],
         checkout_url=session["url"],
         expires_at=datetime.fromtimestamp(session["expires_at"], UTC),
-        **_about(session, offer),
+        **_about(session, session["amount_total"]),
     )
 
 
 @router.post("/create-payment-intent", responses=PAYING_FAILS)
 async def create_payment_intent(
-    body: PaymentIntentCreate, ctx: Ctx, who: Authenticated, payables: Offered
+    body: PaymentIntentCreate, ctx: Ctx, who: Authenticated, payables: Offered, key: Idempotent
 ) -> PaymentIntentOut:
     """Open a PaymentIntent for Elements, under the same rules as a Checkout session."""
-    opened = await _open(
-        ctx,
-        who,
-        payables,
-        body,
-        amount=body.amount_cents,
-        form="payment_intent",
+    intent = await _open(
+        ctx, who, payables, body, amount=body.amount_cents, form="payment_intent", key=key,
         params=intent_params,
-    )
-    intent, offer = opened.object, opened.offer
+    )  # fmt: skip
     return PaymentIntentOut(
         id=intent["id"],
         client_secret=intent["client_secret"],
         publishable_key=ctx.settings.stripe_publishable_key,
         status=intent["status"],
-        **_about(intent, offer),
+        **_about(intent, intent["amount"]),
     )
 
 
@@ -114,8 +108,9 @@ async def _open(
     *,
     amount: int | None,
     form: Form,
+    key: Repeatable | None,
     params: Params,
-) -> Opened:
+) -> dict[str, Any]:
     payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
     async with ctx.db.transaction() as tx:
         id = await payable.locate(tx, id=named, principal=who)
@@ -126,11 +121,11 @@ async def _open(
             tx, payable, id=id, purpose=body.payment_type, amount=amount, principal=who
         )
 
-    async def open_for(customer: str) -> Opened:
+    async def open_for(customer: str) -> dict[str, Any]:
         def stripes(offer: Offer) -> dict[str, Any]:
             return params(reference, offer, customer)
 
-        return await open_payable(ctx, Wish(reference, form, price, stripes))
+        return await open_payable(ctx, Wish(reference, form, price, stripes, key))
 
     async with ctx.db.transaction() as tx:
         owner = (await price(tx)).owner
@@ -139,14 +134,14 @@ async def _open(
     return await customers.with_customer(ctx, open_for, user_id=owner, email=email)
 
 
-def _about(object: dict[str, Any], offer: Offer) -> dict[str, Any]:
+def _about(object: dict[str, Any], amount: int) -> dict[str, Any]:
     metadata = object["metadata"]
     return {
         "booking_id": metadata.get("booking_id"),
         "reference": metadata["reference"],
-        "payment_type": offer.purpose,
-        "amount_cents": offer.money.amount,
-        "currency": offer.money.currency,
+        "payment_type": metadata["payment_type"],
+        "amount_cents": amount,
+        "currency": object["currency"],
     }
 
 

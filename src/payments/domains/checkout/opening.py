@@ -3,15 +3,18 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context
+from payments.core import idempotency
 from payments.core.errors import Conflict, InFlight, StripeRejected
+from payments.core.idempotency import Repeatable
 from payments.domains.checkout.tables import CHECKOUT_SESSION, OpenPayable, slot
 from payments.domains.payables import Offer
 from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
@@ -33,66 +36,81 @@ PAYABLE: Final = {"open", "requires_payment_method", "requires_confirmation", "r
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a caller wants opened. `price` is called under the reference's lock and may refuse;
-    `params` turns the offer into Stripe's parameters.
+    `params` turns the offer into Stripe's parameters; a repeated `key` names what was opened.
     """
 
     reference: str
     form: Form
     price: Callable[[AsyncConnection], Awaitable[Offer]]
     params: Callable[[Offer], dict[str, Any]]
+    key: Repeatable | None
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The object as Stripe gave it (with its url or client_secret), and what it is for."""
-
-    object: dict[str, Any]
-    offer: Offer
-
-
-async def open_payable(ctx: Context, wish: Wish) -> Opened:
+async def open_payable(ctx: Context, wish: Wish) -> dict[str, Any]:
     """Return something to pay: the one that is open already if it says the same, else a new one
-    after the old one was closed at Stripe.
+    after the old one was closed at Stripe. It is as Stripe gave it, with its url or client_secret.
 
     Raises:
         Conflict: nothing is due, or what was open has just been paid.
         InFlight: another request is opening or closing the same right now.
         Problem: Stripe's errors; where the outcome is unknown, the next call resumes the row.
     """
-    for _ in range(5):
-        row, offer, rivals = await _reserve(ctx, wish)
-        for rival in rivals:
-            await close(ctx, rival)
-        if row is not None and (object := await _realise(ctx, row)):
-            return Opened(object, offer)
+    async with idempotency.held(ctx.db, wish.key):
+        for _ in range(5):
+            row, rivals = await _reserve(ctx, wish)
+            for rival in rivals:
+                await close(ctx, rival)
+            if row is not None and (object := await _realise(ctx, row)):
+                return object
     raise InFlight("this is being paid or changed right now; look at it again", retry_after=2)
 
 
-async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, Offer, list[Row[Any]]]:
+async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, list[Row[Any]]]:
     now = ctx.clock.now()
     async with ctx.db.transaction() as tx:
         await locked(tx, [wish.reference])
+        if earlier := await idempotency.claim(tx, wish.key, now=now):
+            return await _opened_before(tx, UUID(earlier)), []
         offer = await wish.price(tx)
-        params = wish.params(offer)
-        fingerprint = _fingerprint(wish.form, params)
-        open_ = await _open_rows(tx, wish.reference, slot(offer.purpose))
-        for row in open_:
-            resumable = row.stripe_id is not None or row.reserved_at > now - STALE_KEY
-            if row.fingerprint == fingerprint and resumable:
-                return row, offer, []
-        if open_:
-            return None, offer, open_
-        added = insert(OpenPayable).values(
-            id=uuid4(),
-            reference=wish.reference,
-            slot=slot(offer.purpose),
-            form=wish.form,
-            purpose=offer.purpose,
-            fingerprint=fingerprint,
-            params=params,
-            reserved_at=now,
+        row, rivals = await _row_for(tx, wish, offer, now=now)
+        if row is not None:
+            await idempotency.bind(tx, wish.key, row.id.hex)
+        return row, rivals
+
+
+async def _opened_before(tx: AsyncConnection, id: UUID) -> Row[Any]:
+    row = (await tx.execute(select(OpenPayable).where(OpenPayable.id == id))).one()
+    if row.closed_at is not None:
+        raise Conflict(
+            f"what this Idempotency-Key opened ({row.stripe_id}) can no longer be paid: look "
+            "at the booking, and send a new key to open another"
         )
-        return (await tx.execute(added.returning(OpenPayable))).one(), offer, []
+    return row
+
+
+async def _row_for(
+    tx: AsyncConnection, wish: Wish, offer: Offer, *, now: datetime
+) -> tuple[Row[Any] | None, list[Row[Any]]]:
+    params = wish.params(offer)
+    fingerprint = _fingerprint(wish.form, params)
+    open_ = await _open_rows(tx, wish.reference, slot(offer.purpose))
+    for row in open_:
+        resumable = row.stripe_id is not None or row.reserved_at > now - STALE_KEY
+        if row.fingerprint == fingerprint and resumable:
+            return row, []
+    if open_:
+        return None, open_
+    added = insert(OpenPayable).values(
+        id=uuid4(),
+        reference=wish.reference,
+        slot=slot(offer.purpose),
+        form=wish.form,
+        purpose=offer.purpose,
+        fingerprint=fingerprint,
+        params=params,
+        reserved_at=now,
+    )
+    return (await tx.execute(added.returning(OpenPayable))).one(), []
 
 
 async def _open_rows(
