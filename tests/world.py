@@ -345,6 +345,7 @@ async def open_world(
         application.begin(sandbox)
         app = application.app
         await stack.enter_async_context(app.router.lifespan_context(app))
+        app.state._state.pop("stripe_seen", None)  # a probe asks Stripe itself
         api = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=app, raise_app_exceptions=False), base_url=API
         )

@@ -98,7 +98,7 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened() as ctx:
-            await greet(ctx)
+            await greet(app, ctx)
             app.state.context = ctx
             yield
 
@@ -126,8 +126,8 @@ def _mount(app: FastAPI, slices: Sequence[APIRouter], further: Sequence[APIRoute
         app.include_router(router)
 
 
-async def greet(ctx: Context) -> None:
-    """Look at the database and the account once. What is only away, or not migrated yet, is a
+async def greet(app: FastAPI, ctx: Context) -> None:
+    """Look at the database and the account. What is only away, or not migrated yet, is a
     warning: /readyz says so, and traffic comes when it is there.
 
     Raises:
@@ -138,7 +138,7 @@ async def greet(ctx: Context) -> None:
         log.warning("not ready", reason=database.detail)
         return
     await ctx.db.check()
-    stripe = await probes.stripe(ctx)
+    stripe = await probes.stripe_lately(app, ctx)
     if stripe.state == "failed":
         raise WrongAccount(stripe.detail)
     if stripe.state == "warning":

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     stripe_webhook_secret: SecretStr | None = Field(
         None, description="whsec_…; a comma list accepts several endpoints and rotation"
     )
+    stripe_webhook_secret_2: SecretStr | None = Field(
+        None, description="whsec_… of a second endpoint, as well"
+    )
+    stripe_connect_webhook_secret: SecretStr | None = Field(
+        None, description="whsec_… of an endpoint for connected accounts; their events are kept"
+    )
     stripe_api_base: str | None = Field(
         None, description="another Stripe, the offline one for instance; never in production"
     )
@@ -311,8 +317,12 @@ class Settings(BaseSettings):
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
         """Every endpoint secret that may have signed a delivery; empty when none is set."""
-        joined = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
-        return listed(joined)
+        named = (
+            self.stripe_webhook_secret,
+            self.stripe_webhook_secret_2,
+            self.stripe_connect_webhook_secret,
+        )
+        return listed(",".join(secret.get_secret_value() for secret in named if secret))
 
     @property
     def admins(self) -> tuple[str, ...]:
