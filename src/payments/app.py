@@ -63,8 +63,9 @@ def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
 
     Args:
         settings: read from the environment when left out.
-        authenticate: your own way from a request to a principal, instead of JWT.
-        payables: your own things that can be paid for, beside bookings.
+        authenticate: your own way from a request to a principal, instead of AUTHENTICATE or JWT.
+        payables: your own things that can be paid for, beside bookings and PAYABLES. The worker
+            knows those of PAYABLES alone.
         routers: further routes, under no prefix.
         clock: the time that business rules see.
         network: replaces the way to Stripe, in tests.
@@ -77,11 +78,11 @@ def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
     telemetry.configure(
         level=settings.log_level, fmt=settings.log_format, stripe_debug=settings.stripe_debug
     )
-    slices = assemble(payables)
+    slices = assemble([*settings.payables, *payables])
     parts = partial(open_context, clock=clock, network=network, database=database)
     app = _application(partial(parts, settings, slices.registry))
     app.state.payables = slices.payables
-    app.state.authenticate = authenticate or JWTAuthenticator(settings)
+    app.state.authenticate = authenticate or settings.authenticate or JWTAuthenticator(settings)
     errors.install(app)
     errors.documented(app)
     _mount(app, slices.routers, routers)
@@ -97,7 +98,7 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened() as ctx:
-            await greet(ctx)
+            await greet(app, ctx)
             app.state.context = ctx
             yield
 
@@ -125,8 +126,8 @@ def _mount(app: FastAPI, slices: Sequence[APIRouter], further: Sequence[APIRoute
         app.include_router(router)
 
 
-async def greet(ctx: Context) -> None:
-    """Look at the database and the account once. What is only away, or not migrated yet, is a
+async def greet(app: FastAPI, ctx: Context) -> None:
+    """Look at the database and the account. What is only away, or not migrated yet, is a
     warning: /readyz says so, and traffic comes when it is there.
 
     Raises:
@@ -137,7 +138,7 @@ async def greet(ctx: Context) -> None:
         log.warning("not ready", reason=database.detail)
         return
     await ctx.db.check()
-    stripe = await probes.stripe(ctx)
+    stripe = await probes.stripe_lately(app, ctx)
     if stripe.state == "failed":
         raise WrongAccount(stripe.detail)
     if stripe.state == "warning":
