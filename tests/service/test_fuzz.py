@@ -67,9 +67,9 @@ class Fuzzer:
         specification that differs in at most two fields, about objects that exist.
         """
         if isinstance(case.body, dict):
-            drawn = list(case.body.items())
+            drawn = [(name, whole(value)) for name, value in case.body.items()]
             start = pick % len(drawn) if drawn else 0
-            case.body = example | dict(drawn[start : start + pick % 3])
+            case.body = example | dict(drawn[start : start + pick % 3 + (not example)])
         for place in (case.path_parameters, case.query, case.body):
             for name in list(place) if isinstance(place, dict) else ():
                 if ids := self.known.get(kind_of(name, case.path)):
@@ -113,16 +113,23 @@ def kind_of(name: str, path: str) -> str:
     return parts[-1] if name in ("id", "starting_after") else name
 
 
+def whole(value: Any) -> Any:
+    """2.0 is an integer to JSON Schema, but never to a field for money."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def has_input(operation: Operation) -> bool:
     return any((operation.path_parameters, operation.query, operation.headers, operation.body))
 
 
 def examples_of(operation: Operation) -> list[Json]:
-    """The bodies that the specification shows."""
+    """The bodies that the specification shows, or one of the examples of its fields."""
     sent = operation.definition.raw.get("requestBody", {}).get("content", {})
     name = sent.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
-    schemas = operation.schema.raw_schema["components"]["schemas"]
-    return schemas.get(name, {}).get("examples") or [{}]
+    body = operation.schema.raw_schema["components"]["schemas"].get(name, {})
+    fields = body.get("properties", {}).items()
+    shown = {name: field["examples"][0] for name, field in fields if "examples" in field}
+    return body.get("examples") or [shown]
 
 
 def operations(spec: Json) -> list[Operation]:
