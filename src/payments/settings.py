@@ -2,23 +2,16 @@
 
 import re
 from datetime import timedelta
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AwareDatetime,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from payments.message_settings import MessageSettings, listed
 
 Environment = Literal["development", "staging", "production"]
-Template = Literal["payment_failed", "dispute", "refund_failed", "dead_event"]
-"""What this service tells people: the first the customer, the others the admins."""
 
 TEST_KEYS = ("sk_test_", "rk_test_")
 LIVE_KEYS = ("sk_live_", "rk_live_")
@@ -30,16 +23,11 @@ ASYMMETRIC = frozenset(
 ) | {"EdDSA"}
 
 
-def listed(value: str) -> tuple[str, ...]:
-    """A comma list, without its blanks."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
 class UnsafeSettings(Exception):
     """The settings do not allow a start; the message says what to set."""
 
 
-class Settings(BaseSettings):
+class Settings(MessageSettings):
     """Every setting of both processes, read once from the environment and `.env`; frozen."""
 
     model_config = SettingsConfigDict(
@@ -122,23 +110,6 @@ class Settings(BaseSettings):
     )
     time_zone: str = Field("UTC", description="zone of booking times and of days in reports")
 
-    smtp_url: SecretStr | None = Field(
-        None,
-        description="smtp://user:password@host:587 (STARTTLS), smtps://…:465; needs MAIL_FROM",
-    )
-    mail_from: str | None = Field(None, description="sender of mails: Shop <shop@example.com>")
-    admin_emails: str = Field("", description="comma list: who gets the mails to the admins")
-    apprise_urls: SecretStr | None = Field(
-        None, description="services that tell the admins too; needs the extra `notify`"
-    )
-    messages: str = Field(
-        ",".join(get_args(Template)), description="which messages are sent; the log has them all"
-    )
-    effects_since: AwareDatetime | None = Field(
-        None,
-        description="nobody is told of what was made at Stripe before; empty: the first start",
-    )
-
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is written"
     )
@@ -173,24 +144,6 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql://")
         return value
 
-    @field_validator("smtp_url")
-    @classmethod
-    def mail_server(cls, value: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(value.get_secret_value()) if value else None
-        if parts and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
-            raise ValueError("must look like smtp://user:password@host:587 or smtps://…")
-        return value
-
-    @field_validator("messages")
-    @classmethod
-    def templates(cls, value: str) -> str:
-        if unknown := set(listed(value)) - set(get_args(Template)):
-            raise ValueError(
-                f"no such message: {', '.join(sorted(unknown))}; "
-                f"there are {', '.join(get_args(Template))}"
-            )
-        return value
-
     @field_validator("jwt_algorithms")
     @classmethod
     def asymmetric(cls, value: str) -> str:
@@ -201,7 +154,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def safe(self) -> Self:
-        if problems := [*self.key_problems(), *self.exposure_problems()]:
+        if problems := [*self.key_problems(), *self.exposure_problems(), *self.mail_problems()]:
             raise ValueError("; ".join(problems))
         return self
 
@@ -221,8 +174,6 @@ class Settings(BaseSettings):
             found.append(
                 "STRIPE_LIVE_MODE contradicts STRIPE_SECRET_KEY: drop it or change the key"
             )
-        if self.smtp_url and not self.mail_from:
-            found.append("SMTP_URL needs MAIL_FROM, the sender: Shop <shop@example.com>")
         if self.secret_key and len(self.secret_key.get_secret_value().encode()) < MIN_SECRET_BYTES:
             found.append("SECRET_KEY is shorter than 32 bytes: try `openssl rand -hex 32`")
         return found
@@ -265,16 +216,6 @@ class Settings(BaseSettings):
         """Every endpoint secret that may have signed a delivery; empty when none is set."""
         joined = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
         return listed(joined)
-
-    @property
-    def admins(self) -> tuple[str, ...]:
-        """Addresses of those who run this."""
-        return listed(self.admin_emails)
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        """Apprise's addresses; secrets each."""
-        return listed(self.apprise_urls.get_secret_value() if self.apprise_urls else "")
 
     @property
     def zone(self) -> ZoneInfo:

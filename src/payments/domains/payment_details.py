@@ -17,7 +17,7 @@ from payments.domains.payments import PAYMENTS, PaymentOut, shown, visible
 from payments.domains.refunds.schemas import RefundOut
 from payments.domains.refunds.schemas import shown as shown_refund
 from payments.domains.refunds.tables import REFUNDS
-from payments.settings import Template
+from payments.message_settings import Template
 from payments.sync.outbox import Audience, Outgoing
 
 router = APIRouter(prefix="/stripe", tags=["payments"])

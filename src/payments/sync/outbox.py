@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.core.telemetry import MESSAGES, alert
-from payments.settings import Template
+from payments.message_settings import Template
 from payments.sync import queue
 from payments.sync.queue import CHANNEL, LOCK, Work
 
