@@ -2,12 +2,20 @@
 
 import re
 from datetime import timedelta
-from typing import Literal, Self
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import (
+    Field,
+    ImportString,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from payments.message_settings import MessageSettings, listed
 
@@ -16,7 +24,6 @@ Environment = Literal["development", "staging", "production"]
 TEST_KEYS = ("sk_test_", "rk_test_")
 LIVE_KEYS = ("sk_live_", "rk_live_")
 MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: an HS256 key is at least as long as its hash
-
 
 ASYMMETRIC = frozenset(
     f"{family}{bits}" for family in ("RS", "ES", "PS") for bits in (256, 384, 512)
@@ -43,6 +50,18 @@ class Settings(MessageSettings):
     )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
+    trusted_proxies: str | None = Field(
+        None, description="comma list of addresses or networks whose X-Forwarded-For is believed"
+    )
+    rate_limit_per_minute: int = Field(
+        1200, ge=0, description="requests of one principal, for one API process; 0 sets no limit"
+    )
+    rate_limit_anonymous_per_minute: int = Field(
+        120, ge=0, description="the same for one address, of requests without a principal"
+    )
+    request_timeout: float = Field(
+        30.0, gt=0, description="seconds until a request is answered with 503 though it goes on"
+    )
 
     database_url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/name (PostgreSQL 15 to 18)"
@@ -66,6 +85,12 @@ class Settings(MessageSettings):
     )
     stripe_webhook_secret: SecretStr | None = Field(
         None, description="whsec_…; a comma list accepts several endpoints and rotation"
+    )
+    stripe_webhook_secret_2: SecretStr | None = Field(
+        None, description="whsec_… of a second endpoint, as well"
+    )
+    stripe_connect_webhook_secret: SecretStr | None = Field(
+        None, description="whsec_… of an endpoint for connected accounts; their events are kept"
     )
     stripe_api_base: str | None = Field(
         None, description="another Stripe, the offline one for instance; never in production"
@@ -101,9 +126,22 @@ class Settings(MessageSettings):
         "role", description="claim that holds the role or roles; a dot descends: realm_access.roles"
     )
 
+    authenticate: ImportString[Any] | None = Field(
+        None, description="your own authenticate(request), instead of JWTs: my.module:authenticate"
+    )
+    payables: Annotated[tuple[ImportString[Any], ...], NoDecode] = Field(
+        (), description="comma list of your own payables: my.module:yoga,other:thing"
+    )
+
     frontend_urls: str = Field(
         "http://localhost:3000",
         description="comma list: CORS, allowed redirects; the first gives the default return pages",
+    )
+    privacy_policy_url: str | None = Field(
+        None, description="shown in Stripe's customer portal, once `payments setup` has run"
+    )
+    terms_of_service_url: str | None = Field(
+        None, description="shown in Stripe's customer portal, once `payments setup` has run"
     )
     default_currency: str = Field(
         "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
@@ -117,6 +155,11 @@ class Settings(MessageSettings):
     metrics_token: SecretStr | None = Field(
         None, description="bearer token that may read /metrics besides admins"
     )
+
+    @field_validator("payables", mode="before")
+    @classmethod
+    def named(cls, value: Any) -> Any:
+        return listed(value) if isinstance(value, str) else value
 
     @field_validator("time_zone")
     @classmethod
@@ -135,6 +178,16 @@ class Settings(MessageSettings):
         if not urls or wrong:
             raise ValueError("list origins, without a path: https://shop.example,https://…")
         return ",".join(urls)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def networks(cls, value: str | None) -> str | None:
+        for one in (value or "").split(","):
+            try:
+                ip_network(one.strip() or "::")
+            except ValueError as exc:
+                raise ValueError("list addresses or networks: 10.0.0.7,172.16.0.0/12") from exc
+        return value
 
     @field_validator("database_url", "database_url_listen")
     @classmethod
@@ -186,20 +239,16 @@ class Settings(MessageSettings):
             "DATABASE_URL": self.database_url,
             "STRIPE_SECRET_KEY": self.stripe_secret_key,
             "STRIPE_WEBHOOK_SECRET": self.webhook_secrets,
-            "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url,
+            "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url or self.authenticate,
         }
-        found = [
-            f"{self.environment} needs {name}" for name, value in required.items() if not value
-        ]
+        found = [f"{self.environment} needs {name}" for name, held in required.items() if not held]
         if self.stripe_api_base:
             found.append(
                 f"{self.environment} refuses STRIPE_API_BASE: it would talk to another Stripe"
             )
-        insecure = [url for url in self.frontends if urlsplit(url).scheme != "https"]
-        if insecure:
-            found.append(
-                f"FRONTEND_URLS must be https in {self.environment}: {', '.join(insecure)}"
-            )
+        plain = [url for url in self.frontends if urlsplit(url).scheme != "https"]
+        if plain:
+            found.append(f"FRONTEND_URLS must be https in {self.environment}: {', '.join(plain)}")
         return found
 
     @property
@@ -212,10 +261,18 @@ class Settings(MessageSettings):
         return tuple(url.rstrip("/") for url in listed(self.frontend_urls))
 
     @property
+    def proxies(self) -> list[str]:
+        return list(listed(self.trusted_proxies or ""))
+
+    @property
     def webhook_secrets(self) -> tuple[str, ...]:
         """Every endpoint secret that may have signed a delivery; empty when none is set."""
-        joined = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
-        return listed(joined)
+        named = (
+            self.stripe_webhook_secret,
+            self.stripe_webhook_secret_2,
+            self.stripe_connect_webhook_secret,
+        )
+        return listed(",".join(secret.get_secret_value() for secret in named if secret))
 
     @property
     def zone(self) -> ZoneInfo:

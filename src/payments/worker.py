@@ -13,6 +13,7 @@ from payments.core.db import is_outage
 from payments.messages import post
 from payments.sync import process, queue
 from payments.sync.account import stamp, stamped
+from payments.sync.poll import poll
 from payments.sync.throttle import Throttle
 
 log = structlog.get_logger(__name__)
@@ -21,8 +22,14 @@ POLL_SECONDS: Final = 0.25
 PATIENCE_SECONDS: Final = 5.0
 
 
-async def run(ctx: Context, stop: asyncio.Event) -> None:
-    """Work until `stop` is set. A side task that dies ends the process: restart beats limping."""
+async def run(ctx: Context, stop: asyncio.Event, *, poll_events: bool = False) -> None:
+    """Work until `stop` is set. A side task that dies ends the process: restart beats limping.
+
+    Args:
+        ctx: what the process holds open.
+        stop: when to end.
+        poll_events: ask Stripe for its events, because it cannot post them here.
+    """
     await ready(ctx, stop)
     wake = asyncio.Event()
     throttle = Throttle(ctx.settings.stripe_rate)
@@ -34,6 +41,8 @@ async def run(ctx: Context, stop: asyncio.Event) -> None:
             group.create_task(lane(lambda: post.drain(outgoing), wake, stop)),
             group.create_task(listen(ctx, wake)),
         ]
+        if poll_events:
+            group.create_task(poll(ctx.sync, stop))
         await stop.wait()
         wake.set()
         tasks[-1].cancel()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 from asgi_correlation_id import correlation_id
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HTTP_SECONDS = Histogram(
@@ -22,6 +22,11 @@ WEBHOOKS = Counter("payments_webhooks_total", "Deliveries by what became of them
 EVENTS = Counter("payments_events_total", "Inbox rows by what became of them", ("outcome",))
 MESSAGES = Counter(
     "payments_messages_total", "Messages by what became of them", ("template", "outcome")
+)
+SECRET_USED = Gauge(
+    "payments_webhook_secret_used_timestamp_seconds",
+    "When a webhook secret last verified a delivery, by its fingerprint",
+    ("secret",),
 )
 ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
 
