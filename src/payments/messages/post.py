@@ -9,10 +9,9 @@ from typing import Final
 import structlog
 
 from payments.core.db import Database, is_outage
-from payments.settings import listed
 from payments.messages.letters import Letters
 from payments.messages.sinks import Log, Sink, Unreachable
-from payments.settings import Settings, UnsafeSettings
+from payments.settings import Settings, UnsafeSettings, listed
 from payments.sync import outbox
 from payments.sync.outbox import Claimed
 
