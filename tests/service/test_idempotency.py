@@ -28,9 +28,7 @@ async def test_the_order_of_names_makes_no_other_request(world: World) -> None:
     assert again.json() == first.json()
 
 
-@pytest.mark.parametrize(
-    "path", ["/stripe/create-checkout-session", "/stripe/create-payment-intent"]
-)
+@pytest.mark.parametrize("what", ["checkout-session", "payment-intent"])
 async def test_a_payment_is_opened_once_and_never_again_once_it_is_paid(
     world: World, what: str
 ) -> None:

@@ -1,6 +1,7 @@
 """Commands, each a few lines over the code that does the work; `--help` stays quick."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ from payments.cli import serving, tokens
 from payments.cli.catalog import catalog
 from payments.cli.demo import demo
 from payments.cli.dev import dev
+from payments.cli.doctor import doctor
+from payments.cli.setup import setup
+from payments.cli.webhooks import webhooks
 from payments.settings import UnsafeSettings
 
 app = typer.Typer(
@@ -18,9 +22,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (dev, demo, serving.serve, serving.worker, serving.migrate, tokens.token):
+for command in (
+    dev, demo, setup, doctor, serving.serve, serving.worker, serving.migrate, tokens.token,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")
+app.add_typer(webhooks, name="webhooks")
 
 
 def version(value: bool) -> None:
@@ -40,6 +47,8 @@ def root(
 
 def main() -> None:
     """Run a command; what can be foreseen is said in plain lines, without a traceback."""
+    # AUTHENTICATE and PAYABLES may name modules of the folder one is in, as `python -m` does.
+    sys.path.append(str(Path.cwd()))
     try:
         app()
     except UnsafeSettings as exc:
@@ -47,8 +56,9 @@ def main() -> None:
     except Exception as exc:
         from payments.core.db import is_outage
         from payments.core.errors import Problem
+        from payments.sync.account import WrongAccount
 
-        if isinstance(exc, Problem):
+        if isinstance(exc, Problem | WrongAccount):
             sys.exit(f"payments: {exc}")
         if is_outage(exc):
             sys.exit(f"payments: the database is not available: {exc}")

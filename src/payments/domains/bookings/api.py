@@ -78,9 +78,8 @@ async def create_booking(
     _refuse_service_fields(body, who)
     _refuse_past(ctx, body)
     async with ctx.db.transaction() as tx:
-        if booked := await idempotency.claim(tx, key, now=ctx.clock.now()):
-            return shown(await find(tx, booked, who))
-        row = await _book(tx, ctx, body, who)
+        booked = await idempotency.claim(tx, key, now=ctx.clock.now())
+        row = await find(tx, booked, who) if booked else await _book(tx, ctx, body, who)
         await idempotency.bind(tx, key, row.id, done=True)
     return shown(row)
 

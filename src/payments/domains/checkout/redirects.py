@@ -1,4 +1,4 @@
-"""Where a customer may be sent after paying: our own front ends, nowhere else."""
+"""Where a customer may be sent from Stripe's pages: our own front ends, nowhere else."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,13 +17,18 @@ def return_urls(settings: Settings, success: str | None, cancel: str | None) -> 
     """
     first = settings.frontends[0]
     return (
-        _allowed(settings, "success_url", success)
+        allowed(settings, "success_url", success)
         or f"{first}/payment/success?session_id={{CHECKOUT_SESSION_ID}}",
-        _allowed(settings, "cancel_url", cancel) or f"{first}/payment/cancel",
+        allowed(settings, "cancel_url", cancel) or f"{first}/payment/cancel",
     )
 
 
-def _allowed(settings: Settings, name: str, url: str | None) -> str | None:
+def allowed(settings: Settings, name: str, url: str | None) -> str | None:
+    """The page, if it is one of ours.
+
+    Raises:
+        Invalid: it is not; the message calls it `name`.
+    """
     if url is None:
         return None
     try:

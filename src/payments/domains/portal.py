@@ -1,0 +1,182 @@
+"""Stripe's customer portal: a link for each click, and the configuration that it needs."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from payments.context import Context, Ctx
+from payments.core import errors
+from payments.core.errors import Forbidden, Unavailable
+from payments.core.principal import Authenticated, Principal
+from payments.core.schemas import Body, ObjectId
+from payments.domains import customers
+from payments.domains.checkout.redirects import allowed
+from payments.domains.payables import APP
+from payments.settings import Settings
+from payments.stripe_api.service import options
+
+router = APIRouter(prefix="/stripe", tags=["portal"])
+
+
+class PortalNotConfigured(Unavailable):
+    """The customer portal is not set up at Stripe."""
+
+    code = "portal_not_configured"
+
+
+class PortalLinkCreate(Body):
+    """Where the portal leads back to, and, from a service or an admin, whose it is."""
+
+    return_url: str | None = Field(
+        None, max_length=2000, description="on one of FRONTEND_URLS; the first one when left out"
+    )
+    user_id: str | None = Field(None, min_length=1, max_length=200)
+
+
+class PortalLinkOut(BaseModel):
+    """Where to send the customer, at once: Stripe lets the link expire shortly if it is not used,
+    and who holds it acts as the customer.
+    """
+
+    url: str = Field(examples=["https://billing.stripe.com/p/session/test_YWNjdF8x"])
+    return_url: str
+
+
+FAILS = errors.problems(
+    errors.Unauthenticated, errors.Forbidden, errors.Conflict, errors.InFlight,
+    errors.Invalid, errors.StripeRejected, errors.StripeFailed, errors.StripeBusy,
+    PortalNotConfigured, errors.StripeTimeout,
+)  # fmt: skip
+
+
+@router.post("/portal-link", responses=FAILS | errors.problems(errors.BodyTooLarge))
+async def create_portal_link(body: PortalLinkCreate, ctx: Ctx, who: Authenticated) -> PortalLinkOut:
+    """A link to Stripe's portal, where customers keep their cards and read their invoices. Ask for
+    one when the customer clicks; do not store it.
+    """
+    return await _link(ctx, who, user_id=body.user_id, return_url=body.return_url)
+
+
+@router.get("/customer-portal", responses=FAILS)
+async def read_customer_portal(
+    ctx: Ctx, who: Authenticated, return_url: str | None = None, user_id: ObjectId | None = None
+) -> PortalLinkOut:
+    """The same as `POST /stripe/portal-link`."""
+    return await _link(ctx, who, user_id=user_id, return_url=return_url)
+
+
+async def _link(
+    ctx: Context, who: Principal, *, user_id: str | None, return_url: str | None
+) -> PortalLinkOut:
+    owner = user_id or who.user_id
+    if not who.sees(owner):
+        raise Forbidden("only a service or an admin may send user_id")
+    back = allowed(ctx.settings, "return_url", return_url) or ctx.settings.frontends[0]
+    configuration = await _configuration(ctx)
+    key = options(f"portal:{uuid4().hex}")  # each click is another session
+
+    async def open_for(customer: str) -> PortalLinkOut:
+        session = await ctx.stripe.call(
+            lambda c: c.v1.billing_portal.sessions.create_async(
+                {"customer": customer, "return_url": back, "configuration": configuration}, key
+            )
+        )
+        return PortalLinkOut(url=session.object["url"], return_url=session.object["return_url"])
+
+    email = who.email if owner == who.user_id else None
+    return await customers.with_customer(ctx, open_for, user_id=owner, email=email)
+
+
+async def _configuration(ctx: Context) -> str:
+    """The account's default, which the merchant keeps in Stripe's dashboard; else ours.
+
+    Raises:
+        PortalNotConfigured: there is neither.
+    """
+    ours = None
+    async for found in _configurations(ctx, active=True):
+        if found["is_default"]:
+            return str(found["id"])
+        ours = ours or (str(found["id"]) if _is_ours(found) else None)
+    if ours is None:
+        raise PortalNotConfigured("the customer portal is not set up: run `payments setup`")
+    return ours
+
+
+def _configurations(ctx: Context, **query: Any) -> Any:
+    return ctx.stripe.every(
+        lambda c, params: c.v1.billing_portal.configurations.list_async(params), **query
+    )
+
+
+def _is_ours(configuration: Mapping[str, Any]) -> bool:
+    return (configuration["metadata"] or {}).get("app") == APP
+
+
+async def ensure_configuration(ctx: Context) -> tuple[str, str]:
+    """Make sure that the portal can be opened. A default of the merchant's own stays untouched.
+
+    Returns:
+        The configuration's id, and what was done: created, updated or unchanged.
+    """
+    wanted = _wanted(ctx.settings)
+    all_ = [found async for found in _configurations(ctx)]
+    active = [found for found in all_ if found["active"]]
+    ours = next(filter(_is_ours, active), None)
+    default = next((found for found in active if found["is_default"]), ours)
+    if default is not None and not _is_ours(default):
+        return str(default["id"]), "unchanged"
+    if ours is None:
+        key = _key("create", wanted, sorted(found["id"] for found in all_))
+        made = await ctx.stripe.call(
+            lambda c: c.v1.billing_portal.configurations.create_async(wanted, key)  # type: ignore[arg-type]  # a plain dict
+        )
+        return str(made.object["id"]), "created"
+    if _holds(ours, wanted):
+        return str(ours["id"]), "unchanged"
+    key = _key("update", wanted, ours)
+    await ctx.stripe.call(
+        lambda c: c.v1.billing_portal.configurations.update_async(ours["id"], wanted, key)  # type: ignore[arg-type]  # the same
+    )
+    return str(ours["id"]), "updated"
+
+
+def _wanted(settings: Settings) -> dict[str, Any]:
+    links = {
+        "privacy_policy_url": settings.privacy_policy_url,
+        "terms_of_service_url": settings.terms_of_service_url,
+    }
+    return {
+        "business_profile": {name: url for name, url in links.items() if url},
+        "default_return_url": settings.frontends[0],
+        "features": {
+            "customer_update": {
+                "enabled": True,
+                "allowed_updates": ["address", "email", "name", "phone", "tax_id"],
+            },
+            "invoice_history": {"enabled": True},
+            "payment_method_update": {"enabled": True},
+            "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
+        },
+        "metadata": {"app": APP},
+    }
+
+
+def _holds(found: Any, wanted: Any) -> bool:
+    """Whether an object says what we want; what else stands in it is not ours."""
+    if isinstance(wanted, Mapping):
+        has = found or {}
+        return all(_holds(has.get(name), value) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        return sorted(found or ()) == sorted(wanted)
+    return bool(found == wanted)
+
+
+def _key(what: str, wanted: Any, before: Any) -> Any:
+    """The same change to the same state is the same write; a configuration has no row of ours."""
+    digest = hashlib.sha256(repr((wanted, before)).encode()).hexdigest()[:32]
+    return options(f"portal:{what}:{digest}")
