@@ -114,6 +114,7 @@ def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
         ("LOG_FORMAT", "xml"),
         ("SECRET_KEY", "k" * 31),
         ("SMTP_URL", "mail.example"),
+        ("SMTP_URL", "smtp://shop:half/half@mail.example"),
         ("MESSAGES", "dispute,birthday"),
         ("EFFECTS_SINCE", "2031-12-25"),
     ],

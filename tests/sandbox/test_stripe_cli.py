@@ -100,19 +100,11 @@ async def test_the_cli_itself_triggers_events(bench: Bench, tmp_path: Path) -> N
     if npm is None:
         pytest.skip("npm is not installed: apt install npm")
     await _run(tmp_path, npm, "install", "--no-audit", "--no-fund", "@stripe/cli")
+    key = ("--api-key", "sk_test_of_the_cli")
     program = str(tmp_path / "node_modules/.bin/stripe")
     async with listening(bench.app) as url:
         for event in TRIGGERS:
-            said = await _run(
-                tmp_path,
-                program,
-                "--api-base",
-                url,
-                "--api-key",
-                "sk_test_cli1234",
-                "trigger",
-                event,
-            )
+            said = await _run(tmp_path, program, "--api-base", url, *key, "trigger", event)
             assert "Trigger succeeded" in said
             await bench.settle()
             found = await bench.stripe.v1.events.list_async({"type": event})

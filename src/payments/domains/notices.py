@@ -81,10 +81,14 @@ def _disputes(intents: Collection[str]) -> Select[Any]:
     )
 
 
+STAGES: Final = {"warning": ":inquiry", "appeal": ":appeal"}
+"""What comes before a dispute and after it has a deadline of its own, so it is told by itself."""
+
+
 def _disputed(dispute: Row[Any]) -> Message:
-    due = dispute.evidence_due_by
+    answerable = dispute.status.endswith("needs_response") and dispute.evidence_due_by is not None
     return Message(
-        f"dispute:{dispute.id}",
+        f"dispute:{dispute.id}{STAGES.get(dispute.status.partition('_')[0], '')}",
         "dispute",
         "admin",
         about=dispute.payment_intent,
@@ -97,7 +101,7 @@ def _disputed(dispute: Row[Any]) -> Message:
             "currency": dispute.currency,
             "status": dispute.status,
             "reason": dispute.reason,
-            "due_by": due.isoformat() if due else None,
+            "due_by": dispute.evidence_due_by.isoformat() if answerable else None,
         },
     )
 
