@@ -9,6 +9,7 @@ import typer
 from payments import __version__
 from payments.cli import serving, tokens
 from payments.cli.catalog import catalog
+from payments.cli.customers import customers
 from payments.cli.demo import demo
 from payments.cli.dev import dev
 from payments.settings import UnsafeSettings
@@ -22,6 +23,7 @@ app = typer.Typer(
 for command in (dev, demo, serving.serve, serving.worker, serving.migrate, tokens.token):
     app.command()(command)
 app.add_typer(catalog, name="catalog")
+app.add_typer(customers, name="customers")
 
 
 def version(value: bool) -> None:
