@@ -22,7 +22,8 @@ def declared() -> MetaData | None:
     """
     if context.config.attributes.get("upgrade"):
         return None
-    import payments.app  # noqa: F401 - declares the tables of the sync
+    import payments.app
+    import payments.worker  # noqa: F401 - the two declare the tables of the sync
     from payments.core.db import Base
     from payments.domains import modules
 

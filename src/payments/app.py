@@ -11,6 +11,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from payments import __version__, probes
 from payments.context import Context, open_context
@@ -19,10 +20,12 @@ from payments.core.body_limit import BodyLimit
 from payments.core.db import Clock, Database
 from payments.core.last_resort import LastResort
 from payments.core.principal import Authenticate, JWTAuthenticator
+from payments.core.rate_limit import RateLimit, RateLimited
+from payments.core.security_headers import SecurityHeaders
 from payments.core.telemetry import Observed
-from payments.domains import assemble
+from payments.core.timeouts import Timeout, TookTooLong
+from payments.domains import assemble, webhook
 from payments.domains.payables import Payable
-from payments.domains.webhook import receive_webhook
 from payments.settings import Settings, load
 from payments.sync.account import WrongAccount
 
@@ -38,6 +41,12 @@ WEBHOOK_ALIASES = (
     "/api/payments/webhook",
     "/api/stripe/webhook/",
 )
+
+# Stripe is never limited into retries, nor an orchestrator into restarts.
+UNLIMITED = (
+    *WEBHOOK_ALIASES, "/api/v1/stripe/webhook", "/api/stripe/webhook", "/livez", "/readyz"
+)  # fmt: skip
+DOCS = "/docs"
 
 
 def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
@@ -89,7 +98,7 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened() as ctx:
-            await greet(ctx)
+            await greet(app, ctx)
             app.state.context = ctx
             yield
 
@@ -98,6 +107,7 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
         version=__version__,
         description=ABOUT,
         lifespan=lifespan,
+        docs_url=DOCS,
         redoc_url=None,
         swagger_ui_parameters={"persistAuthorization": True},
     )
@@ -106,17 +116,18 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
 def _mount(app: FastAPI, slices: Sequence[APIRouter], further: Sequence[APIRouter]) -> None:
     """The slices under /api/v1 and, unlisted, under /api; the rest under no prefix."""
     for router in slices:
-        outages = errors.problems(errors.Unavailable)
-        app.include_router(router, prefix="/api/v1", responses=outages)
+        limits = () if router is webhook.router else (RateLimited,)
+        anywhere = errors.problems(errors.Unavailable, TookTooLong, *limits)
+        app.include_router(router, prefix="/api/v1", responses=anywhere)
         app.include_router(router, prefix="/api", include_in_schema=False)
     for path in WEBHOOK_ALIASES:
-        app.add_api_route(path, receive_webhook, methods=["POST"], include_in_schema=False)
+        app.add_api_route(path, webhook.receive_webhook, methods=["POST"], include_in_schema=False)
     for router in (probes.router, *further):
         app.include_router(router)
 
 
-async def greet(ctx: Context) -> None:
-    """Look at the database and the account once. What is only away, or not migrated yet, is a
+async def greet(app: FastAPI, ctx: Context) -> None:
+    """Look at the database and the account. What is only away, or not migrated yet, is a
     warning: /readyz says so, and traffic comes when it is there.
 
     Raises:
@@ -127,7 +138,7 @@ async def greet(ctx: Context) -> None:
         log.warning("not ready", reason=database.detail)
         return
     await ctx.db.check()
-    stripe = await probes.stripe(ctx)
+    stripe = await probes.stripe_lately(app, ctx)
     if stripe.state == "failed":
         raise WrongAccount(stripe.detail)
     if stripe.state == "warning":
@@ -140,6 +151,13 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
     )
     app.add_middleware(LastResort)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Timeout, seconds=settings.request_timeout)
+    app.add_middleware(
+        RateLimit,
+        principals=settings.rate_limit_per_minute,
+        addresses=settings.rate_limit_anonymous_per_minute,
+        exempt=UNLIMITED,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.frontends),
@@ -148,7 +166,14 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
         expose_headers=["X-Request-ID", "Retry-After"],
     )
+    app.add_middleware(
+        SecurityHeaders,
+        https_only=settings.environment != "development",
+        scripted=(DOCS, f"{DOCS}/oauth2-redirect"),
+    )
     app.add_middleware(Observed)
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
     app.add_middleware(CorrelationIdMiddleware)
 
 

@@ -15,6 +15,7 @@ from payments.sync import process
 from payments.sync.apply import Sync
 from payments.sync.ingest import Ingest
 from payments.sync.resources import Registry
+from payments.sync.secrets import SecretUses
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Context:
     stripe: StripeService
     sync: Sync
     ingest: Ingest
+    secret_uses: SecretUses
     clock: Clock
 
 
@@ -67,7 +69,9 @@ async def open_context(
         stripe = StripeService(settings, process=apply_event, network=network)
         stack.push_async_callback(stripe.aclose)
         sync = Sync(db, stripe, registry, clock, settings.live)
-        yield Context(settings, db, stripe, sync, Ingest(db), clock)
+        uses = SecretUses(db)
+        stack.push_async_callback(uses.aclose)
+        yield Context(settings, db, stripe, sync, Ingest(db), uses, clock)
 
 
 def context(request: Request) -> Context:

@@ -5,7 +5,7 @@ import hmac
 from time import monotonic
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Request, Response, Security
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from payments.core import errors, migrations
 from payments.core.db import is_outage
 from payments.core.errors import Forbidden
 from payments.core.principal import SCHEME, bearer, principal
+from payments.core.rate_limit import RateLimited
 from payments.sync.account import WrongAccount, stamp
 
 router = APIRouter(tags=["operations"])
@@ -54,7 +55,7 @@ async def readyz(request: Request, ctx: Ctx) -> JSONResponse:
     """
     checks = {"database": await database(ctx)}
     if checks["database"].state == "ok":
-        checks["stripe"] = await _remembered(request, ctx)
+        checks["stripe"] = await stripe_lately(request.app, ctx)
     ready = all(check.state != "failed" for check in checks.values())
     body = Readiness(ready=ready, checks=checks)
     return JSONResponse(body.model_dump(), 200 if ready else 503)
@@ -75,13 +76,13 @@ async def database(ctx: Context) -> Check:
     return Check(state="ok")
 
 
-async def _remembered(request: Request, ctx: Context) -> Check:
+async def stripe_lately(app: FastAPI, ctx: Context) -> Check:
     """Probes come every few seconds from every balancer; Stripe is asked twice a minute."""
-    seen: tuple[float, Check] | None = getattr(request.app.state, "stripe_seen", None)
+    seen: tuple[float, Check] | None = getattr(app.state, "stripe_seen", None)
     if seen is not None and monotonic() - seen[0] < REMEMBER_SECONDS:
         return seen[1]
     check = await stripe(ctx)
-    request.app.state.stripe_seen = (monotonic(), check)
+    app.state.stripe_seen = (monotonic(), check)
     return check
 
 
@@ -104,7 +105,7 @@ async def stripe(ctx: Context) -> Check:
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {}}, "description": "Prometheus text"},
-        **errors.problems(errors.Unauthenticated, errors.Forbidden),
+        **errors.problems(errors.Unauthenticated, errors.Forbidden, RateLimited),
     },
 )
 async def metrics(

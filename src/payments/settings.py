@@ -2,11 +2,13 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AwareDatetime,
     Field,
     ImportString,
     SecretStr,
@@ -17,6 +19,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Environment = Literal["development", "staging", "production"]
+Template = Literal["payment_failed", "dispute", "refund_failed", "dead_event"]
+"""What this service tells people: the first the customer, the others the admins."""
 
 TEST_KEYS = ("sk_test_", "rk_test_")
 LIVE_KEYS = ("sk_live_", "rk_live_")
@@ -26,6 +30,11 @@ MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: an HS256 key is at least as long as its
 ASYMMETRIC = frozenset(
     f"{family}{bits}" for family in ("RS", "ES", "PS") for bits in (256, 384, 512)
 ) | {"EdDSA"}
+
+
+def listed(value: str) -> tuple[str, ...]:
+    """A comma list, without its blanks."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 class UnsafeSettings(Exception):
@@ -48,6 +57,18 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
+    trusted_proxies: str | None = Field(
+        None, description="comma list of addresses or networks whose X-Forwarded-For is believed"
+    )
+    rate_limit_per_minute: int = Field(
+        1200, ge=0, description="requests of one principal, for one API process; 0 sets no limit"
+    )
+    rate_limit_anonymous_per_minute: int = Field(
+        120, ge=0, description="the same for one address, of requests without a principal"
+    )
+    request_timeout: float = Field(
+        30.0, gt=0, description="seconds until a request is answered with 503 though it goes on"
+    )
 
     database_url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/name (PostgreSQL 15 to 18)"
@@ -71,6 +92,12 @@ class Settings(BaseSettings):
     )
     stripe_webhook_secret: SecretStr | None = Field(
         None, description="whsec_…; a comma list accepts several endpoints and rotation"
+    )
+    stripe_webhook_secret_2: SecretStr | None = Field(
+        None, description="whsec_… of a second endpoint, as well"
+    )
+    stripe_connect_webhook_secret: SecretStr | None = Field(
+        None, description="whsec_… of an endpoint for connected accounts; their events are kept"
     )
     stripe_api_base: str | None = Field(
         None, description="another Stripe, the offline one for instance; never in production"
@@ -128,6 +155,23 @@ class Settings(BaseSettings):
     )
     time_zone: str = Field("UTC", description="zone of booking times and of days in reports")
 
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="smtp://user:password@host:587 (STARTTLS), smtps://…:465; needs MAIL_FROM",
+    )
+    mail_from: str | None = Field(None, description="sender of mails: Shop <shop@example.com>")
+    admin_emails: str = Field("", description="comma list: who gets the mails to the admins")
+    apprise_urls: SecretStr | None = Field(
+        None, description="services that tell the admins too; needs the extra `notify`"
+    )
+    messages: str = Field(
+        ",".join(get_args(Template)), description="which messages are sent; the log has them all"
+    )
+    effects_since: AwareDatetime | None = Field(
+        None,
+        description="nobody is told of what was made at Stripe before; empty: the first start",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is written"
     )
@@ -161,12 +205,40 @@ class Settings(BaseSettings):
             raise ValueError("list origins, without a path: https://shop.example,https://…")
         return ",".join(urls)
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def networks(cls, value: str | None) -> str | None:
+        for one in (value or "").split(","):
+            try:
+                ip_network(one.strip() or "::")
+            except ValueError as exc:
+                raise ValueError("list addresses or networks: 10.0.0.7,172.16.0.0/12") from exc
+        return value
+
     @field_validator("database_url", "database_url_listen")
     @classmethod
     def postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         scheme = value.get_secret_value().partition("://")[0] if value else "postgresql"
         if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
             raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value else None
+        if parts and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            raise ValueError("must look like smtp://user:password@host:587 or smtps://…")
+        return value
+
+    @field_validator("messages")
+    @classmethod
+    def templates(cls, value: str) -> str:
+        if unknown := set(listed(value)) - set(get_args(Template)):
+            raise ValueError(
+                f"no such message: {', '.join(sorted(unknown))}; "
+                f"there are {', '.join(get_args(Template))}"
+            )
         return value
 
     @field_validator("jwt_algorithms")
@@ -199,6 +271,8 @@ class Settings(BaseSettings):
             found.append(
                 "STRIPE_LIVE_MODE contradicts STRIPE_SECRET_KEY: drop it or change the key"
             )
+        if self.smtp_url and not self.mail_from:
+            found.append("SMTP_URL needs MAIL_FROM, the sender: Shop <shop@example.com>")
         if self.secret_key and len(self.secret_key.get_secret_value().encode()) < MIN_SECRET_BYTES:
             found.append("SECRET_KEY is shorter than 32 bytes: try `openssl rand -hex 32`")
         return found
@@ -234,15 +308,31 @@ class Settings(BaseSettings):
 
     @property
     def frontends(self) -> tuple[str, ...]:
-        return tuple(
-            url.strip().rstrip("/") for url in self.frontend_urls.split(",") if url.strip()
-        )
+        return tuple(url.rstrip("/") for url in listed(self.frontend_urls))
+
+    @property
+    def proxies(self) -> list[str]:
+        return list(listed(self.trusted_proxies or ""))
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
         """Every endpoint secret that may have signed a delivery; empty when none is set."""
-        joined = self.stripe_webhook_secret.get_secret_value() if self.stripe_webhook_secret else ""
-        return tuple(secret.strip() for secret in joined.split(",") if secret.strip())
+        named = (
+            self.stripe_webhook_secret,
+            self.stripe_webhook_secret_2,
+            self.stripe_connect_webhook_secret,
+        )
+        return listed(",".join(secret.get_secret_value() for secret in named if secret))
+
+    @property
+    def admins(self) -> tuple[str, ...]:
+        """Addresses of those who run this."""
+        return listed(self.admin_emails)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Apprise's addresses; secrets each."""
+        return listed(self.apprise_urls.get_secret_value() if self.apprise_urls else "")
 
     @property
     def zone(self) -> ZoneInfo:

@@ -15,6 +15,7 @@ from stripe_sandbox.control import Control
 from stripe_sandbox.http import Api
 from stripe_sandbox.pages.challenge_page import ChallengePage
 from stripe_sandbox.pages.checkout_page import CheckoutPage
+from stripe_sandbox.pages.portal_page import PortalPage
 from stripe_sandbox.pages.rendering import STATIC, notice
 from stripe_sandbox.sandbox import Sandbox
 
@@ -32,6 +33,7 @@ class App:
                 *Control(sandbox).routes(),
                 *CheckoutPage(sandbox).routes(),
                 *ChallengePage(sandbox).routes(),
+                *PortalPage(sandbox).routes(),
             ],
             lifespan=self.lifespan,
         )

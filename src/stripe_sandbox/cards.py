@@ -23,12 +23,22 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """Why a charge is disputed; an inquiry only asks, and takes no money."""
+
+    reason: str
+    network_reason_code: str
+    inquiry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """A card or bank account and its behaviour.
 
     Attributes:
         aliases: the names after `pm_` (for cards `pm_card_` and `tok_`).
         attachable: a declining card cannot be attached to a customer, with one exception.
+        complaints: the disputes that follow a charge.
         later: what Stripe would do after the charge and the sandbox does not.
     """
 
@@ -44,6 +54,7 @@ class Instrument:
     refunds: RefundOutcome = "succeeds"
     available_at_once: bool = False
     risk_level: str = "normal"
+    complaints: tuple[Complaint, ...] = ()
     later: str | None = None
 
     @property
@@ -80,6 +91,9 @@ AUTHENTICATION_FAILED = Decline(
     " and try again.",
 )
 INCORRECT_NUMBER = Decline("incorrect_number", "Your card number is incorrect.")
+FRAUD = Complaint("fraudulent", "10.4")
+NOT_RECEIVED = Complaint("product_not_received", "13.1")
+INQUIRY = Complaint("fraudulent", "10.4", inquiry=True)
 LIVE_CARD = Decline(
     "card_declined",
     "Your card was declined. Your request was in test mode, but used a non test (live) card. For a"
@@ -174,14 +188,10 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _card("4000008400001629", authentication="always", decline=GENERIC),
     _card("4000000000007726", "pendingRefund", refunds="pending"),
     _card("4000000000005126", "refundFail", refunds="fails"),
-    _card("4000000000000259", "createDispute", later="a fraudulent dispute"),
-    _card(
-        "4000000000002685",
-        "createDisputeProductNotReceived",
-        later="a dispute (product not received)",
-    ),
-    _card("4000000000001976", "createDisputeInquiry", later="an inquiry"),
-    _card("4000000404000079", "createMultipleDisputes", later="several disputes"),
+    _card("4000000000000259", "createDispute", complaints=(FRAUD,)),
+    _card("4000000000002685", "createDisputeProductNotReceived", complaints=(NOT_RECEIVED,)),
+    _card("4000000000001976", "createDisputeInquiry", complaints=(INQUIRY,)),
+    _card("4000000404000079", "createMultipleDisputes", complaints=(FRAUD, NOT_RECEIVED)),
     _card("4000000000005423", "createIssuerFraudRecord", later="an early fraud warning"),
     _card("4000000000000077", "bypassPending", available_at_once=True),
     _declining(
@@ -201,6 +211,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         ),
     ),
     Instrument("AT611904300234573201", (), "sepa_debit", country="AT"),
+    Instrument("AT321904300235473204", (), "sepa_debit", country="AT"),
     Instrument(
         "IT60X0542811101000000123456",
         (),

@@ -138,6 +138,7 @@ async def _serve(config: Config, listener: socket.socket, log_level: str) -> Non
         uvicorn.Config(
             _hang_up(application),
             log_config=None,
+            date_header=False,
             log_level="warning",
             access_log=log_level == "debug",
             timeout_graceful_shutdown=3,

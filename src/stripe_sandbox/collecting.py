@@ -13,6 +13,7 @@ def collect(work: Work, intent: Body, charge: Body) -> None:
     else:
         work.settle_later("charge.book", charge)
     _succeed(work, intent, charge)
+    _let_complain(work, charge)
 
 
 def capture(work: Work, intent: Body, amount: int) -> None:
@@ -23,6 +24,7 @@ def capture(work: Work, intent: Body, amount: int) -> None:
     work.change(intent, status="succeeded", amount_received=amount, amount_capturable=0)
     work.emit("charge.captured", charge)
     work.emit("payment_intent.succeeded", intent)
+    _let_complain(work, charge)
 
 
 def release(work: Work, intent: Body, *, reason: str | None) -> None:
@@ -69,6 +71,12 @@ def settle_debit(work: Work, intent: Body) -> None:
     )
     work.emit("charge.failed", charge)
     reopen(work, intent, method, decline, charge=charge["id"])
+
+
+def _let_complain(work: Work, charge: Body) -> None:
+    method = work.find("payment_method", charge["payment_method"])
+    if instrument_of(work, method).complaints:
+        work.settle_next("charge.dispute", charge)
 
 
 def _succeed(work: Work, intent: Body, charge: Body) -> None:

@@ -133,6 +133,10 @@ class Work:
         due = time.time() + self.config.settle_after
         self._schedule(job, body["id"], due=due, settles=True)
 
+    def settle_next(self, job: str, body: Body) -> None:
+        """Schedule what Stripe does by itself as soon as the request is answered."""
+        self._schedule(job, body["id"], due=self.now, settles=True)
+
     def schedule(self, job: str, body: Body, *, at: float) -> None:
         self._schedule(job, body["id"], due=at, settles=False)
 

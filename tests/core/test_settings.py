@@ -97,6 +97,9 @@ def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
         ("ENVIRONMENT", "prod"),
         ("PORT", "70000"),
         ("PORT", "http"),
+        ("TRUSTED_PROXIES", "10.0.0.7,*"),
+        ("RATE_LIMIT_PER_MINUTE", "-1"),
+        ("REQUEST_TIMEOUT", "0"),
         ("DATABASE_POOLER", "statement"),
         ("DATABASE_POOL_SIZE", "1"),
         ("STRIPE_TIMEOUT", "0"),
@@ -110,6 +113,9 @@ def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("SECRET_KEY", "k" * 31),
+        ("SMTP_URL", "mail.example"),
+        ("MESSAGES", "dispute,birthday"),
+        ("EFFECTS_SINCE", "2031-12-25"),
     ],
 )
 def test_a_malformed_variable_stops_the_start_with_its_name(
@@ -167,12 +173,16 @@ def test_secrets_are_not_in_any_spelling_of_the_settings() -> None:
         "database_url_sync": "postgresql://u:secret-3@db/x",
         "stripe_secret_key": "sk_test_secret4",
         "stripe_webhook_secret": "whsec_secret5",
+        "stripe_webhook_secret_2": "whsec_secret8",
+        "stripe_connect_webhook_secret": "whsec_secret9",
         "secret_key": "secret-6" * 4,
         "metrics_token": "secret-7",
+        "smtp_url": "smtp://u:secret-8@mail.example",
+        "apprise_urls": "json://secret-9@host",
     }
     held = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field)}
     assert held == set(secrets)
-    settings = made(**secrets)
+    settings = made(**secrets, mail_from="shop@example.com")
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "secret-" not in text
         assert "secret4" not in text
@@ -200,7 +210,7 @@ def test_a_front_end_under_a_path_is_refused_or_its_pages_are_allowed() -> None:
 
 def test_the_example_names_every_variable_once_and_no_other() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
-    named = [found[1] for line in lines if (found := re.match(r"#? ?([A-Z][A-Z_]+)=", line))]
+    named = [found[1] for line in lines if (found := re.match(r"#? ?([A-Z][A-Z_0-9]+)=", line))]
     assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
 
 

@@ -126,10 +126,12 @@ async def test_every_other_card_pays(bench: Bench, instrument: object) -> None:
 async def test_what_would_follow_a_charge_is_said_when_it_is_not_simulated(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    intent = await pay(bench, "pm_card_createDispute")
+    intent = await pay(bench, "pm_card_createIssuerFraudRecord")
     assert intent.status == "succeeded"
     (line,) = [r.getMessage() for r in caplog.records if r.name == "stripe_sandbox.cards"]
-    assert line == f"{intent.latest_charge}: a fraudulent dispute would follow; it is not simulated"
+    assert (
+        line == f"{intent.latest_charge}: an early fraud warning would follow; it is not simulated"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 import pytest
 import stripe
 
+from stripe_sandbox.errors import StripeError
+from stripe_sandbox.listing import matching
+from stripe_sandbox.registry import catalogue
 from stripe_sandbox.testing import Bench
 
 
@@ -72,9 +75,10 @@ async def test_an_e_mail_finds_its_customers(bench: Bench) -> None:
     assert [customer.id for customer in page.data] == [made[1]]
 
 
-async def test_a_filter_that_is_not_simulated_says_so(bench: Bench) -> None:
-    with pytest.raises(stripe.APIError, match="the parameter payout"):
-        await bench.stripe.v1.balance_transactions.list_async({"payout": "po_1"})
+def test_a_filter_that_is_not_simulated_says_so() -> None:
+    charges = catalogue().resources["charge"]
+    with pytest.raises(StripeError, match="the parameter payout of GET /v1/charges"):
+        matching([], charges, {"payout": "po_1"}, url="/v1/charges")
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,12 @@ def apply(
 
 
 async def _apply(settings: Settings, file: Path | None) -> None:
-    from payments.context import open_context
+    from payments.cli.opening import opened
     from payments.core.money import display
-    from payments.domains import assemble
     from payments.domains.catalog.sync_file import SHIPPED, push, read
 
     entries = read(file or SHIPPED, currency=settings.default_currency)
-    async with open_context(settings, assemble(settings.payables).registry) as ctx:
+    async with opened(settings) as ctx:
         async for entry, done in push(ctx, entries):
             price = display(entry.unit_amount, str(entry.currency))
             typer.echo(f"{done:9}  {entry.key:20} {price:>12}  {entry.name}")

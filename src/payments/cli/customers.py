@@ -43,24 +43,21 @@ async def _link(settings: Settings, file: Path, *, dry_run: bool) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from payments.context import open_context
-    from payments.domains import assemble
+    from payments.cli.opening import opened
     from payments.domains.customers.link_file import link_all, read
 
     lines = read(file)
     counts = Counter[str]()
-    async with open_context(settings, assemble(settings.payables).registry) as ctx:
+    title = "Looking up customers" if dry_run else "Linking customers"
+    async with opened(settings) as ctx:
         with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task(
-                "Looking up customers" if dry_run else "Linking", total=len(lines)
-            )
+            task = progress.add_task(title, total=len(lines))
             async for one in link_all(ctx, lines, dry_run=dry_run):
                 counts[one.done] += 1
                 progress.advance(task)
                 if one.refused:
-                    progress.console.print(
-                        f"line {one.line.number}: {one.refused}", markup=False, soft_wrap=True
-                    )
+                    said = f"line {one.line.number}: {one.refused}"
+                    progress.console.print(said, markup=False, soft_wrap=True)
     summary = ", ".join(f"{count} {done}" for done, count in sorted(counts.items()))
     typer.echo(f"{summary or 'nothing to link'}{' (nothing was changed)' if dry_run else ''}")
     return counts["refused"]

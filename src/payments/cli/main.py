@@ -12,6 +12,9 @@ from payments.cli.catalog import catalog
 from payments.cli.customers import customers
 from payments.cli.demo import demo
 from payments.cli.dev import dev
+from payments.cli.doctor import doctor
+from payments.cli.setup import setup
+from payments.cli.webhooks import webhooks
 from payments.settings import UnsafeSettings
 
 app = typer.Typer(
@@ -20,10 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (dev, demo, serving.serve, serving.worker, serving.migrate, tokens.token):
+for command in (
+    dev, demo, setup, doctor, serving.serve, serving.worker, serving.migrate, tokens.token,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")
 app.add_typer(customers, name="customers")
+app.add_typer(webhooks, name="webhooks")
 
 
 def version(value: bool) -> None:
@@ -52,8 +58,9 @@ def main() -> None:
     except Exception as exc:
         from payments.core.db import is_outage
         from payments.core.errors import Problem
+        from payments.sync.account import WrongAccount
 
-        if isinstance(exc, Problem):
+        if isinstance(exc, Problem | WrongAccount):
             sys.exit(f"payments: {exc}")
         if is_outage(exc):
             sys.exit(f"payments: the database is not available: {exc}")

@@ -3,11 +3,15 @@
 import asyncio
 import signal
 import sys
-from typing import Annotated
+from math import ceil
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payments.settings import Settings, UnsafeSettings, load
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def serve(
@@ -18,44 +22,49 @@ def serve(
     import uvicorn
 
     from payments.app import create_app
-    from payments.sync.account import WrongAccount
 
     settings = load()
-    try:
-        asyncio.run(_preflight(settings))
-    except WrongAccount as exc:
-        sys.exit(f"payments serve: {exc}")
+    app = create_app(settings)
+    asyncio.run(_preflight(app, settings))
     uvicorn.run(
-        create_app(settings),
+        app,
         host=host or settings.host,
         port=settings.port if port is None else port,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=20,
+        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe, in the application itself
+        timeout_graceful_shutdown=ceil(settings.request_timeout),
     )
 
 
-async def _preflight(settings: Settings) -> None:
+async def _preflight(app: "FastAPI", settings: Settings) -> None:
     """Say in one line, before a server is up, what would stop it."""
     from payments.app import greet
     from payments.context import open_context
     from payments.domains import assemble
 
     async with open_context(settings, assemble(settings.payables).registry) as ctx:
-        await greet(ctx)
+        await greet(app, ctx)
 
 
-def worker() -> None:
+def worker(
+    poll_events: Annotated[
+        bool,
+        typer.Option(
+            "--poll-events", help="Ask Stripe for its events: for a machine that it cannot reach."
+        ),
+    ] = False,
+) -> None:
     """Apply what Stripe has sent. Any number of these may share one database."""
     settings = load()
     try:
-        _run_worker(settings)
+        _run_worker(settings, poll_events=poll_events)
     except* Exception as group:  # noqa: BLE001 - whatever died, restart beats limping
         sys.exit(f"payments worker: {'; '.join(str(exc) for exc in group.exceptions)}")
 
 
-def _run_worker(settings: Settings) -> None:
+def _run_worker(settings: Settings, *, poll_events: bool) -> None:
     import uvloop
 
     from payments import worker as process
@@ -72,7 +81,7 @@ def _run_worker(settings: Settings) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         async with open_context(settings, assemble(settings.payables).registry) as ctx:
-            await process.run(ctx, stop)
+            await process.run(ctx, stop, poll_events=poll_events)
 
     uvloop.run(run())
 

@@ -82,27 +82,28 @@ class Stack:
         with self._step("Migrations", "payments migrate"):
             await children.run("migrate", payments_command("migrate"), self._env)
         await children.start("api", api_command(plan), self._env)
-        await children.start("worker", payments_command("worker"), self._env)
+        await children.start("worker", worker_command(plan), self._env)
         if plan.sandboxed:
             with self._step("Offline Stripe", plan.sandbox_url):
                 await answering(plan.sandbox_url)
-        await all_or_none(self._await_api(), self._apply_catalogue(children))
+        await all_or_none(self._await_api(), self._set_up(children))
         await self._demonstrate()
         self._console.print(panel(plan))
-        if plan.needs_webhooks:
-            self._console.print(f"Webhooks come by: stripe listen --forward-to {plan.url}{WEBHOOK}")
-            self._console.print("Then set STRIPE_WEBHOOK_SECRET to the whsec_… that it prints.")
+        if plan.polls:
+            self._console.print("Stripe's events are asked for every 2 s. To have them posted:")
+            self._console.print(f"  stripe listen --forward-to {plan.url}{WEBHOOK}")
+            self._console.print("and set STRIPE_WEBHOOK_SECRET to the whsec_… that it prints.")
 
     async def _await_api(self) -> None:
         with self._step("API and worker", self._plan.url):
             await answering(f"{self._plan.url}/livez")
 
-    async def _apply_catalogue(self, children: Children) -> None:
-        if self._plan.catalogue_applied(self._env):
+    async def _set_up(self, children: Children) -> None:
+        if self._plan.set_up(self._env):
             return
-        with self._step("Catalogue", "payments catalog apply"):
-            await children.run("catalog", payments_command("catalog", "apply"), self._env)
-            self._plan.note_catalogue(self._env)
+        with self._step("Setup", "payments setup"):
+            await children.run("setup", payments_command("setup"), self._env)
+            self._plan.note_setup(self._env)
 
     async def _demonstrate(self) -> None:
         plan = self._plan
@@ -212,6 +213,10 @@ def payments_command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from payments.cli import main; main()", *arguments]
 
 
+def worker_command(plan: Plan) -> list[str]:
+    return payments_command("worker", *(["--poll-events"] if plan.polls else []))
+
+
 def api_command(plan: Plan) -> list[str]:
     options = ["--factory", "--host", "127.0.0.1", "--port", str(plan.port)]
     options += ["--timeout-graceful-shutdown", "2"]
@@ -232,6 +237,8 @@ def panel(plan: Plan) -> Panel:
     table.add_row("API", f"{plan.url}/docs")
     if plan.sandboxed:
         table.add_row("Offline Stripe", plan.sandbox_url)
+    if plan.polls:
+        table.add_row("Webhooks", "none needed: events are polled")
     table.add_row("Tokens", ", ".join(TOKENS))
     table.add_row("Data and logs", str(plan.data_dir))
     return Panel(table, title="ready", subtitle="Ctrl-C stops everything", expand=False)

@@ -63,9 +63,9 @@ class Plan:
         return self.settings.stripe_secret_key is None
 
     @property
-    def needs_webhooks(self) -> bool:
-        """Whether Stripe cannot know this address: only the offline one is told."""
-        return not self.sandboxed and self.settings.stripe_webhook_secret is None
+    def polls(self) -> bool:
+        """Whether events are asked for: without a secret Stripe cannot have been told to post."""
+        return not self.sandboxed and not self.settings.webhook_secrets
 
     @property
     def embedded(self) -> bool:
@@ -96,19 +96,21 @@ class Plan:
     def forget_sandbox(self) -> None:
         for path in self.data_dir.glob(f"{self.sandbox_state.name}*"):
             path.unlink()
-        self._catalogue_note.unlink(missing_ok=True)
+        self._setup_note.unlink(missing_ok=True)
 
-    def catalogue_applied(self, env: Mapping[str, str]) -> bool:
-        """Whether this catalogue is in this database already, which saves seconds at each start."""
-        note = self._catalogue_note
-        return note.exists() and note.read_text() == _catalogue_digest(env)
+    def set_up(self, env: Mapping[str, str]) -> bool:
+        """Whether all of this was done for this database already, which saves seconds at each
+        start.
+        """
+        note = self._setup_note
+        return note.exists() and note.read_text() == _setup_digest(env)
 
-    def note_catalogue(self, env: Mapping[str, str]) -> None:
-        self._catalogue_note.write_text(_catalogue_digest(env))
+    def note_setup(self, env: Mapping[str, str]) -> None:
+        self._setup_note.write_text(_setup_digest(env))
 
     @property
-    def _catalogue_note(self) -> Path:
-        return self.data_dir / "catalogue.applied"
+    def _setup_note(self) -> Path:
+        return self.data_dir / "setup.done"
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def environment(plan: Plan, *, database_url: str) -> dict[str, str]:
             "STRIPE_API_BASE": plan.sandbox_url,
             "STRIPE_WEBHOOK_SECRET": drawn.webhook,
         }
-    elif plan.needs_webhooks:
+    elif plan.polls:
         filled["STRIPE_WEBHOOK_SECRET"] = drawn.webhook
     if settings.secret_key is None and settings.jwks_url is None:
         filled["SECRET_KEY"] = drawn.tokens
@@ -195,7 +197,7 @@ async def _ask_account(base: str, key: SecretStr) -> str:
     return str(answer.json()["id"])
 
 
-def _catalogue_digest(env: Mapping[str, str]) -> str:
+def _setup_digest(env: Mapping[str, str]) -> str:
     catalogue = Path(payments.__file__).parent / "domains/catalog/catalog.toml"
     return hashlib.sha256(catalogue.read_bytes() + env["DATABASE_URL"].encode()).hexdigest()
 

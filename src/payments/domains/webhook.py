@@ -1,6 +1,6 @@
 """POST /stripe/webhook: verify, store, answer; the worker does the rest."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,6 +13,11 @@ from payments.sync.sorting import sort_in
 router = APIRouter(prefix="/stripe", tags=["webhooks"])
 
 ACCEPTED = b'{"received":true}'
+
+TEST_EVENT: Final = "payments.webhook_test"
+"""What `payments webhooks test` posts: stored like any event that nobody follows, but it says
+nothing about whether Stripe uses a secret.
+"""
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -35,5 +40,7 @@ async def receive_webhook(request: Request, ctx: Ctx) -> Response:
     except Problem as exc:
         WEBHOOKS.labels(outcome=exc.code).inc()
         raise
+    if delivery.secret is not None and delivery.event["type"] != TEST_EVENT:
+        ctx.secret_uses.note(delivery.secret)
     WEBHOOKS.labels(outcome="stored").inc()
     return Response(ACCEPTED, media_type="application/json")

@@ -1,5 +1,6 @@
 """Stripe's errors as problems of ours, with Stripe's request id."""
 
+import re
 from http import HTTPStatus
 
 import httpx2
@@ -23,6 +24,10 @@ class KeyReused(errors.Problem):
     """An idempotency key was sent with other parameters."""
 
     code = "idempotency_key_reused"
+
+
+class KeyLacksPermission(errors.StripeMisconfigured):
+    """This service's restricted key does not allow the request."""
 
 
 def code_of(exc: stripe.StripeError) -> str | None:
@@ -50,7 +55,7 @@ def _meaning(exc: stripe.StripeError) -> tuple[type[Problem], str]:
         (stripe.CardError, errors.CardDeclined, message),
         (stripe.RateLimitError, errors.StripeBusy, "Stripe limits our rate; try again shortly"),
         (stripe.AuthenticationError, errors.StripeMisconfigured, KEY_REFUSED),
-        (stripe.PermissionError, errors.StripeMisconfigured, KEY_REFUSED),
+        (stripe.PermissionError, KeyLacksPermission, _lacking(message)),
         (stripe.IdempotencyError, KeyReused, message),
         (stripe.InvalidRequestError, errors.StripeRejected, refused),
     )
@@ -62,6 +67,12 @@ def _meaning(exc: stripe.StripeError) -> tuple[type[Problem], str]:
         if isinstance(exc, raised):
             return kind, detail
     return errors.StripeFailed, "Stripe had an error of its own; try again"
+
+
+def _lacking(message: str) -> str:
+    """Stripe names what is lacking as `rak_customer_write`; and the key, which nobody needs."""
+    names = ", ".join(dict.fromkeys(re.findall(r"rak_\w+", message)))
+    return f"STRIPE_SECRET_KEY lacks a permission at Stripe: {names or 'see its dashboard'}"
 
 
 def _unreached(exc: stripe.APIConnectionError) -> Problem:

@@ -20,14 +20,15 @@ from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
 from payments.stripe_api.analytics import PaymentAnalytics, summarise
 from payments.stripe_api.failures import IN_FLIGHT, code_of, problem_for
+from payments.stripe_api.signatures import TOLERANCE, signer
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound=stripe.StripeObject)
 Client = stripe.StripeClient
+RequestOptions = stripe.RequestOptions
 
 API_VERSION: Final[str] = stripe.api_version
-TOLERANCE: Final = 300
 EVENT_TYPES: Final[frozenset[str]] = frozenset(
     name
     for part in get_args(get_type_hints(stripe.Event)["type"])
@@ -42,6 +43,12 @@ class ListCall(Protocol):
     def __call__(self, client: Client, /, params: dict[str, Any]) -> Awaitable[Any]: ...
 
 
+class WriteCall(Protocol):
+    """An SDK call that writes, to be sent under a key."""
+
+    def __call__(self, client: Client, /, options: RequestOptions) -> Awaitable[Any]: ...
+
+
 # It would write a file into HOME, and crash where there is none.
 stripe.enable_telemetry = False
 
@@ -49,23 +56,28 @@ stripe.enable_telemetry = False
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What Stripe said to a call: the object as plain JSON, and whether it is only a replay of an
-    earlier answer (then it is no observation of the present).
+    earlier answer (then it is no observation of the present). `date` is Stripe's clock, as HTTP
+    writes it.
     """
 
     object: dict[str, Any]
     replayed: bool
     request_id: str | None
+    date: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A verified webhook delivery: the envelope, and the bytes that were signed."""
+    """A verified webhook delivery: the envelope, the bytes that were signed, and the fingerprint of
+    the secret that signed them; None for an event that Stripe was asked for.
+    """
 
     event: dict[str, Any]
     body: bytes
+    secret: str | None = None
 
 
-def options(key: str) -> stripe.RequestOptions:
+def options(key: str) -> RequestOptions:
     """Every write to Stripe carries a key that derives from a row of ours."""
     return {"idempotency_key": key}
 
@@ -128,6 +140,7 @@ class StripeService:
             object=found.to_dict(for_json=True),
             replayed=bool(headers.get("Idempotent-Replayed")),
             request_id=last.request_id if last else None,
+            date=headers.get("Date"),
         )
 
     async def every(self, pages: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
@@ -140,6 +153,25 @@ class StripeService:
             if not page["has_more"]:
                 return
             params = {**params, "starting_after": page["data"][-1]["id"]}
+
+    async def insist(
+        self, request: WriteCall, *, key: str, still: Callable[[Answer], Awaitable[bool]]
+    ) -> Answer:
+        """A write whose key says what is wanted, so that a repetition does it once. Stripe replays
+        an answer for a day, also when the object has changed since; then the same wish is sent
+        again, under the next key.
+
+        Args:
+            request: the call that writes.
+            key: the same for the same wish.
+            still: whether what a replayed answer did has lasted.
+        """
+        attempt = 0
+        while True:
+            answer = await self.call(partial(request, options=options(f"{key}:{attempt}")))
+            if not answer.replayed or await still(answer):
+                return answer
+            attempt += 1
 
     def receive(self, body: bytes, header: str | None) -> Delivery:
         """Verify a delivery against every configured secret, 300 s into the past and the future.
@@ -157,9 +189,10 @@ class StripeService:
             raise WebhookRejected("the signature header or the body is malformed") from exc
         if stamp > time() + TOLERANCE:
             raise WebhookRejected("the signature's timestamp lies in the future")
-        if not header.isascii() or not any(_signed(text, header, one) for one in self._secrets):
+        secret = signer(text, header, self._secrets) if header.isascii() else None
+        if secret is None:
             raise WebhookRejected("no configured secret has signed this body, or it is stale")
-        return Delivery(event=_event(body), body=body)
+        return Delivery(event=_event(body), body=body, secret=secret)
 
     async def process_webhook_event(self, event: dict[str, Any]) -> None:
         """Apply one event now, in the caller, by the worker's own function. The webhook route does
@@ -191,13 +224,6 @@ def _worth_repeating(exc: Exception) -> bool:
     return isinstance(exc, stripe.RateLimitError) or (
         isinstance(exc, stripe.APIError) and code_of(exc) == IN_FLIGHT
     )
-
-
-def _signed(text: str, header: str, secret: str) -> bool:
-    try:
-        return bool(stripe.WebhookSignature.verify_header(text, header, secret, TOLERANCE))
-    except stripe.SignatureVerificationError:
-        return False
 
 
 def _event(body: bytes) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class WrongAccount(Exception):
     """The key belongs to another Stripe account than the database."""
 
 
+async def identify(stripe: StripeService) -> str:
+    """The id of the account that the key belongs to."""
+    return str((await stripe.call(lambda c: c.v1.accounts.retrieve_current_async())).object["id"])
+
+
 async def stamp(db: Database, stripe: StripeService, *, livemode: bool) -> str | None:
     """Return the account's id, stamping a new database; None while Stripe cannot be asked.
 
@@ -37,24 +42,41 @@ async def stamp(db: Database, stripe: StripeService, *, livemode: bool) -> str |
         WrongAccount: this database mirrors another account or mode.
     """
     try:
-        account = str(
-            (await stripe.call(lambda c: c.v1.accounts.retrieve_current_async())).object["id"]
-        )
+        account = await identify(stripe)
     except Problem as exc:
         log.warning("Stripe cannot be asked for the account", reason=exc.detail)
         return None
+    await claim(db, account, livemode=livemode)
+    return account
+
+
+async def claim(db: Database, account: str, *, livemode: bool) -> None:
+    """Stamp a new database with an account.
+
+    Raises:
+        WrongAccount: it mirrors another account or mode.
+    """
     async with db.transaction() as tx:
         await tx.execute(
             insert(Installation).values(account=account, livemode=livemode).on_conflict_do_nothing()
         )
-        row = (await tx.execute(select(Installation.account, Installation.livemode))).one()
-    if tuple(row) != (account, livemode):
+    await compare(db, account, livemode=livemode)
+
+
+async def compare(db: Database, account: str, *, livemode: bool) -> None:
+    """Look at the stamp without leaving one.
+
+    Raises:
+        WrongAccount: this database mirrors another account or mode.
+    """
+    async with db.transaction() as tx:
+        row = (await tx.execute(select(Installation.account, Installation.livemode))).first()
+    if row is not None and tuple(row) != (account, livemode):
         raise WrongAccount(
             f"this database mirrors {row.account} ({_mode(live=row.livemode)}), the key belongs to "
             f"{account} ({_mode(live=livemode)}): use the key of {row.account}, "
             "or another DATABASE_URL"
         )
-    return account
 
 
 async def stamped(db: Database) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
 from payments.stripe_api.failures import StripeObjectMissing
-from payments.stripe_api.service import Client, ListCall
+from payments.stripe_api.service import Answer, Client, ListCall, WriteCall
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
 
@@ -89,6 +89,35 @@ async def perform(
     """
     number = await ticket(sync.db)
     answer = await sync.stripe.call(request)
+    if answer.replayed:
+        return await refresh(sync, resource, str(answer.object["id"]))
+    await apply(sync, [Observation(resource, answer.object, number)])
+    return answer.object
+
+
+async def converge(
+    sync: Sync,
+    resource: Resource,
+    request: WriteCall,
+    *,
+    key: str,
+    holds: Callable[[dict[str, Any]], bool],
+) -> dict[str, Any]:
+    """`perform` for a write that no row of ours stands for: its key says what is wanted.
+
+    Args:
+        sync: what to ask with.
+        resource: the kind of object.
+        request: the call that writes.
+        key: the same for the same wish.
+        holds: whether an object is as wished.
+    """
+
+    async def still(answer: Answer) -> bool:
+        return holds(await refresh(sync, resource, str(answer.object["id"])))
+
+    number = await ticket(sync.db)
+    answer = await sync.stripe.insist(request, key=key, still=still)
     if answer.replayed:
         return await refresh(sync, resource, str(answer.object["id"]))
     await apply(sync, [Observation(resource, answer.object, number)])

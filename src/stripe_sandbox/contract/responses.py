@@ -148,9 +148,13 @@ def filled(cls: ObjectClass, given: Body) -> Body:
 
 
 def _fill(hint: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        lists = (get_args(m)[0] for m in alternatives(hint) if get_origin(m) is list)
+        member = next(lists, None)
+        return [_fill(member, item) for item in value]
     structs = [member for member in alternatives(hint) if is_struct(member)]
     if isinstance(value, dict) and structs:
-        return filled(structs[0], {k: None if v == "" else v for k, v in value.items()})
+        return filled(structs[0], {k: v for k, v in value.items() if v != ""})
     return str(value) if isinstance(value, Decimal) else value
 
 

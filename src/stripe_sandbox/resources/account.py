@@ -6,7 +6,7 @@ from stripe_sandbox.work import Work
 
 accounts = Resource("account", id_prefix="acct")
 
-ID = "acct_sandbox"
+ID, NAME = "acct_sandbox", "Offline sandbox"
 
 
 @accounts.on("get", "/v1/account")
@@ -15,7 +15,7 @@ def current(_: Work) -> Body:
         resource_class("account"),
         {
             "id": ID,
-            "business_profile": {"name": "Offline sandbox"},
+            "business_profile": {"name": NAME},
             "capabilities": {"card_payments": "active", "transfers": "active"},
             "charges_enabled": True,
             "country": "US",
@@ -24,6 +24,7 @@ def current(_: Work) -> Body:
             "details_submitted": True,
             "metadata": {},
             "payouts_enabled": True,
+            "settings": {"dashboard": {"display_name": NAME, "timezone": "Etc/UTC"}},
             "type": "standard",
         },
     )

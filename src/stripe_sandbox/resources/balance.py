@@ -16,19 +16,31 @@ def release_funds(work: Work) -> None:
             work.change(transaction, status="available")
 
 
-balance_transactions = Resource("balance_transaction", id_prefix="txn", refresh=release_funds)
+def _came_from(transaction: Body, wanted: object) -> bool:
+    """Stripe finds no transaction by the id of a dispute."""
+    return bool(transaction["source"] == wanted and transaction["type"] != "adjustment")
+
+
+balance_transactions = Resource(
+    "balance_transaction",
+    id_prefix="txn",
+    filters={"source": _came_from, "payout": lambda _, __: False},  # nothing is paid out here
+    refresh=release_funds,
+)
+
+_REPORTED_AS = {"payment": "charge", "payment_refund": "refund"}
 
 
 def post(
     work: Work, *, type: str, amount: int, source: Body, fee: int = 0, at_once: bool = True
 ) -> Body:
-    """Book a movement that `source` (a charge or a refund) causes."""
+    """Book a movement that `source` (a charge, a refund or a dispute) causes."""
     currency = source["currency"]
     details = {
         "amount": fee,
         "application": None,
         "currency": currency,
-        "description": "Stripe processing fees",
+        "description": "Dispute fee" if type == "adjustment" else "Stripe processing fees",
         "type": "stripe_fee",
     }
     return work.create(
@@ -41,7 +53,7 @@ def post(
         fee=fee,
         fee_details=[details] if fee else [],
         net=amount - fee,
-        reporting_category=type,
+        reporting_category=_reporting_category(type, amount),
         source=source["id"],
         status="available" if at_once else "pending",
         type=type,
@@ -61,6 +73,12 @@ def balance(work: Work) -> Body:
         "livemode": False,
         **{status: _amounts(counter) for status, counter in sums.items()},
     }
+
+
+def _reporting_category(type: str, amount: int) -> str:
+    if type == "adjustment":
+        return "dispute" if amount < 0 else "dispute_reversal"
+    return _REPORTED_AS.get(type, type)
 
 
 def _amounts(counter: Counter[str]) -> list[Body]:

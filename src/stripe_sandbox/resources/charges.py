@@ -85,7 +85,6 @@ def book(work: Work, charge: Body) -> None:
         source=charge,
         at_once=instrument.available_at_once,
     )
-    work.change(transaction, reporting_category="charge")
     work.change(charge, balance_transaction=transaction["id"])
 
 

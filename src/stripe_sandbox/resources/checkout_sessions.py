@@ -12,6 +12,7 @@ from stripe_sandbox.listing import page
 from stripe_sandbox.money import require_chargeable
 from stripe_sandbox.paying import permitted_types
 from stripe_sandbox.registry import Resource
+from stripe_sandbox.urls import require_url
 from stripe_sandbox.work import Work
 
 
@@ -190,9 +191,7 @@ def _require_consistent(work: Work, params: Body) -> None:
         text = f"Invalid string: must be at most {_LONGEST_REFERENCE} characters"
         raise invalid(text, param="client_reference_id")
     for name in ("success_url", "cancel_url"):
-        if not params.get(name, "http://").startswith(("http://", "https://")):
-            text = "Invalid URL: An explicit scheme (such as https) must be provided."
-            raise invalid(text, code="url_invalid", param=name)
+        require_url(params.get(name), param=name)
 
 
 def _require_one_time(lines: list[Body]) -> None:

@@ -137,9 +137,18 @@ def detach(work: Work, payment_method: str) -> Body:
             "The payment method you provided is not attached to a customer so detachment is"
             " impossible."
         )
+    _forget_default(work, method)
     previous = work.change(method, customer=None)
     work.emit("payment_method.detached", method, previous=previous)
     return method
+
+
+def _forget_default(work: Work, method: Body) -> None:
+    customer = work.get("customer", method["customer"]) or {}
+    settings = customer.get("invoice_settings", {})
+    if settings.get("default_payment_method") == method["id"]:
+        settings = {**settings, "default_payment_method": None}
+        work.announce("customer.updated", customer, invoice_settings=settings)
 
 
 @payment_methods.on("get", "/v1/customers/{customer}/payment_methods", takes=None)

@@ -8,6 +8,7 @@ from stripe_sandbox.errors import StripeError, invalid, refused
 from stripe_sandbox.money import display, require_representable
 from stripe_sandbox.registry import Resource
 from stripe_sandbox.resources.balance import post
+from stripe_sandbox.resources.disputes import require_refundable
 from stripe_sandbox.resources.payment_methods import instrument_of
 from stripe_sandbox.work import Work
 
@@ -29,6 +30,7 @@ def create(work: Work, params: Body) -> Body:
     if left == 0:
         text = f"Charge {charge['id']} has already been refunded."
         raise refused(text, code="charge_already_refunded")
+    require_refundable(work, charge)
     amount = params.get("amount", left)
     require_representable(amount, charge["currency"])
     if amount > left:
@@ -96,7 +98,7 @@ def _refund(work: Work, charge: Body, amount: int, params: Body) -> Body:
         status="pending" if pending else "succeeded",
         **given(params, "instructions_email metadata reason"),
     )
-    booked = post(work, type="refund", amount=-amount, source=refund)
+    booked = post(work, type="refund" if card else "payment_refund", amount=-amount, source=refund)
     work.change(refund, balance_transaction=booked["id"])
     work.emit("refund.created", refund)
     if pending:

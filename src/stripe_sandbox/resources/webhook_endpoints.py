@@ -4,8 +4,8 @@ import secrets
 
 from stripe_sandbox.changes import changes, given
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import invalid
 from stripe_sandbox.registry import Resource
+from stripe_sandbox.urls import require_url
 from stripe_sandbox.work import Work
 
 webhook_endpoints = Resource("webhook_endpoint", id_prefix="we", label="webhook endpoint")
@@ -17,7 +17,7 @@ CONFIGURED = "we_configured"
     "post", "/v1/webhook_endpoints", takes="api_version description enabled_events metadata url"
 )
 def create(work: Work, params: Body) -> Body:
-    _require_url(params["url"])
+    require_url(params["url"], param="url")
     endpoint = work.create(
         "webhook_endpoint",
         **given(params, "api_version description enabled_events metadata url"),
@@ -35,8 +35,7 @@ def create(work: Work, params: Body) -> Body:
 )
 def update(work: Work, params: Body, webhook_endpoint: str) -> Body:
     endpoint = work.find("webhook_endpoint", webhook_endpoint)
-    if "url" in params:
-        _require_url(params["url"])
+    require_url(params.get("url"), param="url")
     new = changes(endpoint, params, "description enabled_events metadata url")
     if "disabled" in params:
         new["status"] = "disabled" if params["disabled"] else "enabled"
@@ -63,10 +62,3 @@ def configure_endpoint(work: Work) -> None:
     kept = work.note(CONFIGURED).get("secret")
     secret = work.config.webhook_secret or kept or f"whsec_{secrets.token_hex(16)}"
     work.remember(CONFIGURED, secret=secret)
-
-
-def _require_url(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise invalid(
-            "Invalid URL: An explicit scheme (such as https) must be provided.", param="url"
-        )

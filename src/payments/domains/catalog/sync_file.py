@@ -20,7 +20,6 @@ from payments.core.errors import explain
 from payments.core.money import Money, ensure_chargeable
 from payments.domains.catalog.tables import PRICE, PRODUCT
 from payments.domains.payables import APP
-from payments.stripe_api.service import options
 from payments.sync import observe
 from payments.sync.apply import Observation, apply
 
@@ -111,21 +110,28 @@ async def _push_product(ctx: Context, id: str, wanted: dict[str, Any]) -> str:
     found = await observe.refresh(ctx.sync, PRODUCT, id)
     if found.get("deleted"):
         given = {name: value for name, value in wanted.items() if value != ""}
-        key = options(_key("create", id, wanted))
-        await observe.perform(
+        await observe.converge(
             ctx.sync,
             PRODUCT,
-            lambda c: c.v1.products.create_async({"id": id, **given}, key),  # type: ignore[typeddict-item]  # mypy cannot see through **
+            lambda c, options: c.v1.products.create_async({"id": id, **given}, options),
+            key=_key("create", id, wanted),
+            holds=lambda product: not product.get("deleted"),
         )
         return "created"
-    if all(_holds(found, name, value) for name, value in wanted.items()):
+    if _is(found, wanted):
         return "unchanged"
-    await observe.perform(
+    await observe.converge(
         ctx.sync,
         PRODUCT,
-        lambda c: c.v1.products.update_async(id, wanted),  # type: ignore[arg-type]  # the same
+        lambda c, options: c.v1.products.update_async(id, wanted, options),
+        key=_key("update", id, wanted),
+        holds=lambda product: _is(product, wanted),
     )
     return "updated"
+
+
+def _is(product: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(_holds(product, name, value) for name, value in wanted.items())
 
 
 def _holds(found: dict[str, Any], name: str, value: Any) -> bool:
@@ -153,10 +159,10 @@ async def _replace_price(
     ctx: Context, lookup_key: str, product: str, money: Money, old: str | None
 ) -> None:
     """An amount never changes: a new price takes over the lookup key, the old one is archived."""
-    await observe.perform(
+    await observe.converge(
         ctx.sync,
         PRICE,
-        lambda c: c.v1.prices.create_async(
+        lambda c, options: c.v1.prices.create_async(
             {
                 "product": product,
                 "unit_amount": money.amount,
@@ -165,12 +171,18 @@ async def _replace_price(
                 "transfer_lookup_key": True,
                 "metadata": {"app": APP},
             },
-            options(_key("price", lookup_key, {"product": product, "money": money, "old": old})),
+            options,
         ),
+        key=_key("price", lookup_key, {"product": product, "money": money, "old": old}),
+        holds=lambda price: price["active"] and price["lookup_key"] == lookup_key,
     )
     if old is not None:
-        await observe.perform(
-            ctx.sync, PRICE, lambda c: c.v1.prices.update_async(old, {"active": False})
+        await observe.converge(
+            ctx.sync,
+            PRICE,
+            lambda c, options: c.v1.prices.update_async(old, {"active": False}, options),
+            key=_key("archive", old, None),
+            holds=lambda price: not price["active"],
         )
 
 

@@ -2,8 +2,16 @@
 
 from payments.domains.customers.api import router
 from payments.domains.customers.ensuring import ensure, with_customer
-from payments.domains.customers.tables import CUSTOMER, users_customers
+from payments.domains.customers.tables import CUSTOMER, Customer, CustomerLink, users_customers
 
 RESOURCES = (CUSTOMER,)
 
-__all__ = ["RESOURCES", "ensure", "router", "users_customers", "with_customer"]
+__all__ = [
+    "RESOURCES",
+    "Customer",
+    "CustomerLink",
+    "ensure",
+    "router",
+    "users_customers",
+    "with_customer",
+]

@@ -1,0 +1,48 @@
+"""`payments setup`: an account and a database made ready in one go."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from payments.settings import Settings, load
+
+
+def setup(
+    url: Annotated[
+        str | None,
+        typer.Option(help="Where Stripe shall post events: https://…/api/v1/stripe/webhook."),
+    ] = None,
+    catalog: Annotated[Path | None, typer.Option(help="TOML; the one shipped otherwise.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Allow a live key.")] = False,
+) -> None:
+    """Migrate, apply the catalogue, configure the customer portal, register the webhook endpoint.
+
+    Run it as often as you like: what is there already stays as it is. The secret of a new endpoint
+    is printed this one time.
+    """
+    from payments.cli.serving import migrate
+
+    settings = load()
+    if settings.live and not live:
+        sys.exit("payments setup: this is a live key; say --live if you mean it")
+    migrate()
+    asyncio.run(_set_up(settings, url, catalog))
+
+
+async def _set_up(settings: Settings, url: str | None, catalog: Path | None) -> None:
+    from payments.cli.opening import opened
+    from payments.cli.webhooks import say
+    from payments.domains.catalog.sync_file import SHIPPED, read
+    from payments.onboarding import setup
+
+    entries = read(catalog or SHIPPED, currency=settings.default_currency)
+    async with opened(settings) as ctx:
+        async for step in setup.at_stripe(ctx, entries):
+            typer.echo(f"{step.done:9}  {step.name:17} {step.detail}")
+        if url is not None:
+            say(*await setup.endpoint(ctx, url), settings)
+        else:
+            typer.echo("skipped    Webhook endpoint  name --url to register one")

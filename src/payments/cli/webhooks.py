@@ -1,0 +1,108 @@
+"""`webhooks register`, `list` and `test`: the endpoint at Stripe, and the way from it to here."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from payments.settings import Settings, load
+
+if TYPE_CHECKING:
+    from payments.onboarding.endpoints import Registered
+    from payments.onboarding.setup import Step
+
+webhooks = typer.Typer(help="Where Stripe posts its events.", no_args_is_help=True)
+
+
+@webhooks.command()
+def register(
+    url: Annotated[str, typer.Option(help="https://your.host/api/v1/stripe/webhook")],
+    event: Annotated[
+        list[str] | None, typer.Option(help="Have this one sent as well; it is only kept.")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Allow a live key.")] = False,
+) -> None:
+    """Make Stripe post what this service follows, in its API version.
+
+    The secret of a new endpoint is printed this one time.
+    """
+    settings = load()
+    if settings.live and not live:
+        sys.exit("payments webhooks: this is a live key; say --live if you mean it")
+    asyncio.run(_register(settings, url, event or []))
+
+
+async def _register(settings: Settings, url: str, also: list[str]) -> None:
+    from payments.cli.opening import opened
+    from payments.onboarding.setup import endpoint
+
+    async with opened(settings) as ctx:
+        say(*await endpoint(ctx, url, also), settings)
+
+
+def say(step: "Step", made: "Registered", settings: Settings) -> None:
+    """Print what was registered, with the lines to set."""
+    from payments.onboarding.setup import variables
+
+    typer.echo(f"{step.done:9}  {step.name:17} {step.detail}")
+    for line in variables(settings, made):
+        typer.echo(f"\nSet this where the service runs; Stripe shows it only now:\n{line}")
+    for id in made.outdated:
+        typer.echo(
+            f"\n{id} posts to the same address in another API version. Once `payments doctor` "
+            "sees the new secret in use, delete it in Stripe's dashboard."
+        )
+
+
+@webhooks.command("list")
+def list_endpoints() -> None:
+    """Show the endpoints of this account, and what `register` would change."""
+    asyncio.run(_list(load()))
+
+
+async def _list(settings: Settings) -> None:
+    from payments.cli.opening import opened
+    from payments.onboarding.endpoints import endpoints, followed
+
+    async with opened(settings) as ctx:
+        found = await endpoints(ctx.stripe)
+        wanted = followed(ctx.sync.registry)
+    for endpoint in found:
+        state = "enabled" if endpoint.enabled else "disabled"
+        typer.echo(f"{endpoint.id}  {state:8}  {endpoint.api_version or '-':18}  {endpoint.url}")
+        for difference in endpoint.differences(wanted):
+            typer.echo(f"    {difference}")
+    if not found:
+        typer.echo("no endpoint; `payments webhooks register --url …` makes one")
+
+
+@webhooks.command("test")
+def try_out(
+    url: Annotated[str | None, typer.Option(help="The API on this machine otherwise.")] = None,
+) -> None:
+    """Post a signed event to the webhook route, one for each secret, and look for it.
+
+    It proves route, secrets and database. The events are kept like any that nobody follows.
+    """
+    settings = load()
+    if not settings.webhook_secrets:
+        sys.exit("payments webhooks: STRIPE_WEBHOOK_SECRET is not set, so nothing can be signed")
+    from payments.onboarding.endpoints import ROUTE
+
+    if not asyncio.run(_try(settings, url or f"http://127.0.0.1:{settings.port}{ROUTE}")):
+        raise typer.Exit(1)
+
+
+async def _try(settings: Settings, url: str) -> bool:
+    from payments.context import open_context
+    from payments.domains import assemble
+    from payments.onboarding.delivery import try_secrets
+
+    well = True
+    async with open_context(settings, assemble(settings.payables).registry) as ctx:
+        async for trial in try_secrets(ctx, url):
+            mark, said = ("✗", trial.failure) if trial.failure else ("✓", f"stored {trial.event}")
+            typer.echo(f"{mark} secret {trial.secret}: {said}")
+            well = well and trial.failure is None
+    return well
