@@ -157,11 +157,11 @@ async def test_a_database_of_ones_own_is_used_as_it_is(tmp_path: Path) -> None:
     assert stack._env["DATABASE_URL"] == theirs
 
 
-def test_with_a_key_of_ones_own_webhooks_have_yet_to_be_forwarded(tmp_path: Path) -> None:
+def test_with_a_key_of_ones_own_events_are_polled(tmp_path: Path) -> None:
     plan = Plan(wishes(), keyed("http://127.0.0.1:1"), tmp_path)
     with (console := Console(width=80)).capture() as shown:
         console.print(panel(plan))
-    assert plan.needs_webhooks
+    assert plan.polls
     assert "Offline Stripe" not in shown.get()
 
 

@@ -1,11 +1,8 @@
 """What the environment may say; unsafe values stop the start and name the way out."""
 
-import re
 from datetime import timedelta
-from ipaddress import ip_network
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AwareDatetime,
@@ -18,23 +15,24 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-Environment = Literal["development", "staging", "production"]
-Template = Literal["payment_failed", "dispute", "refund_failed", "dead_event"]
-"""What this service tells people: the first the customer, the others the admins."""
+from payments.settings.refusals import LIVE_KEYS, TEST_KEYS, exposure_problems, key_problems
+from payments.settings.values import (
+    Algorithms,
+    Environment,
+    MailUrl,
+    Messages,
+    Networks,
+    Origins,
+    PostgresUrl,
+    Template,
+    TimeZone,
+    listed,
+)
 
-TEST_KEYS = ("sk_test_", "rk_test_")
-LIVE_KEYS = ("sk_live_", "rk_live_")
-MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: an HS256 key is at least as long as its hash
-
-
-ASYMMETRIC = frozenset(
-    f"{family}{bits}" for family in ("RS", "ES", "PS") for bits in (256, 384, 512)
-) | {"EdDSA"}
-
-
-def listed(value: str) -> tuple[str, ...]:
-    """A comma list, without its blanks."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
+__all__ = [
+    "LIVE_KEYS", "STALE_KEY", "TEST_KEYS", "Environment", "Settings", "Template", "UnsafeSettings",
+    "listed", "load",
+]  # fmt: skip
 
 
 class UnsafeSettings(Exception):
@@ -57,7 +55,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
-    trusted_proxies: str | None = Field(
+    trusted_proxies: Networks | None = Field(
         None, description="comma list of addresses or networks whose X-Forwarded-For is believed"
     )
     rate_limit_per_minute: int = Field(
@@ -70,10 +68,10 @@ class Settings(BaseSettings):
         30.0, gt=0, description="seconds until a request is answered with 503 though it goes on"
     )
 
-    database_url: SecretStr | None = Field(
+    database_url: PostgresUrl | None = Field(
         None, description="postgresql://user:password@host/name (PostgreSQL 15 to 18)"
     )
-    database_url_listen: SecretStr | None = Field(
+    database_url_listen: PostgresUrl | None = Field(
         None, description="a direct connection for LISTEN when DATABASE_URL is a pooler"
     )
     database_url_sync: SecretStr | None = Field(
@@ -124,7 +122,7 @@ class Settings(BaseSettings):
     jwks_url: str | None = Field(
         None, description="instead of SECRET_KEY: the key set of your identity provider"
     )
-    jwt_algorithms: str = Field("RS256,ES256", description="algorithms accepted with JWKS_URL")
+    jwt_algorithms: Algorithms = Field("RS256,ES256", description="algorithms taken with JWKS_URL")
     jwt_audience: str | None = Field(None, description="required audience, when set")
     jwt_issuer: str | None = Field(None, description="required issuer, when set")
     jwt_user_claim: str = Field("sub", description="claim that holds the user's id")
@@ -140,9 +138,9 @@ class Settings(BaseSettings):
         (), description="comma list of your own payables: my.module:yoga,other:thing"
     )
 
-    frontend_urls: str = Field(
+    frontend_urls: Origins = Field(
         "http://localhost:3000",
-        description="comma list: CORS, allowed redirects; the first gives the default return pages",
+        description="comma list: CORS, redirects allowed; the first gives the default return pages",
     )
     privacy_policy_url: str | None = Field(
         None, description="shown in Stripe's customer portal, once `payments setup` has run"
@@ -153,9 +151,9 @@ class Settings(BaseSettings):
     default_currency: str = Field(
         "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
     )
-    time_zone: str = Field("UTC", description="zone of booking times and of days in reports")
+    time_zone: TimeZone = Field("UTC", description="zone of booking times and of days in reports")
 
-    smtp_url: SecretStr | None = Field(
+    smtp_url: MailUrl | None = Field(
         None,
         description="smtp://user:password@host:587 (STARTTLS), smtps://…:465; needs MAIL_FROM",
     )
@@ -164,7 +162,7 @@ class Settings(BaseSettings):
     apprise_urls: SecretStr | None = Field(
         None, description="services that tell the admins too; needs the extra `notify`"
     )
-    messages: str = Field(
+    messages: Messages = Field(
         ",".join(get_args(Template)), description="which messages are sent; the log has them all"
     )
     effects_since: AwareDatetime | None = Field(
@@ -183,123 +181,13 @@ class Settings(BaseSettings):
     @field_validator("payables", mode="before")
     @classmethod
     def named(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return [name.strip() for name in value.split(",") if name.strip()]
-
-    @field_validator("time_zone")
-    @classmethod
-    def known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as exc:
-            raise ValueError("is no IANA time zone; try Europe/Berlin") from exc
-        return value
-
-    @field_validator("frontend_urls")
-    @classmethod
-    def origins(cls, value: str) -> str:
-        urls = [url.strip().rstrip("/") for url in value.split(",") if url.strip()]
-        wrong = [url for url in urls if not re.fullmatch(r"https?://[^/?#@\\\s]+", url)]
-        if not urls or wrong:
-            raise ValueError("list origins, without a path: https://shop.example,https://…")
-        return ",".join(urls)
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def networks(cls, value: str | None) -> str | None:
-        for one in (value or "").split(","):
-            try:
-                ip_network(one.strip() or "::")
-            except ValueError as exc:
-                raise ValueError("list addresses or networks: 10.0.0.7,172.16.0.0/12") from exc
-        return value
-
-    @field_validator("database_url", "database_url_listen")
-    @classmethod
-    def postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        scheme = value.get_secret_value().partition("://")[0] if value else "postgresql"
-        if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
-            raise ValueError("must start with postgresql://")
-        return value
-
-    @field_validator("smtp_url")
-    @classmethod
-    def mail_server(cls, value: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(value.get_secret_value()) if value else None
-        if parts and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
-            raise ValueError("must look like smtp://user:password@host:587 or smtps://…")
-        return value
-
-    @field_validator("messages")
-    @classmethod
-    def templates(cls, value: str) -> str:
-        if unknown := set(listed(value)) - set(get_args(Template)):
-            raise ValueError(
-                f"no such message: {', '.join(sorted(unknown))}; "
-                f"there are {', '.join(get_args(Template))}"
-            )
-        return value
-
-    @field_validator("jwt_algorithms")
-    @classmethod
-    def asymmetric(cls, value: str) -> str:
-        names = {name.strip() for name in value.split(",")}
-        if not names <= ASYMMETRIC:
-            raise ValueError(f"only algorithms with a public key: {', '.join(sorted(ASYMMETRIC))}")
-        return value
+        return listed(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def safe(self) -> Self:
-        if problems := [*self.key_problems(), *self.exposure_problems()]:
+        if problems := [*key_problems(self), *exposure_problems(self)]:
             raise ValueError("; ".join(problems))
         return self
-
-    def key_problems(self) -> list[str]:
-        """Keys that contradict the environment or each other."""
-        found = []
-        key = self.stripe_secret_key.get_secret_value() if self.stripe_secret_key else ""
-        if key and not key.startswith(TEST_KEYS + LIVE_KEYS):
-            found.append(
-                "STRIPE_SECRET_KEY must start with sk_test_, rk_test_, sk_live_ or rk_live_"
-            )
-        if self.environment == "development" and key.startswith(LIVE_KEYS):
-            found.append("development refuses a live Stripe key: use a test key or set ENVIRONMENT")
-        if self.environment == "production" and key.startswith(TEST_KEYS):
-            found.append("production refuses a test Stripe key: set a live STRIPE_SECRET_KEY")
-        if key and self.stripe_live_mode not in (None, self.live):
-            found.append(
-                "STRIPE_LIVE_MODE contradicts STRIPE_SECRET_KEY: drop it or change the key"
-            )
-        if self.smtp_url and not self.mail_from:
-            found.append("SMTP_URL needs MAIL_FROM, the sender: Shop <shop@example.com>")
-        if self.secret_key and len(self.secret_key.get_secret_value().encode()) < MIN_SECRET_BYTES:
-            found.append("SECRET_KEY is shorter than 32 bytes: try `openssl rand -hex 32`")
-        return found
-
-    def exposure_problems(self) -> list[str]:
-        """What a server that others can reach must have."""
-        if self.environment == "development":
-            return []
-        required = {
-            "DATABASE_URL": self.database_url,
-            "STRIPE_SECRET_KEY": self.stripe_secret_key,
-            "STRIPE_WEBHOOK_SECRET": self.webhook_secrets,
-            "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url or self.authenticate,
-        }
-        found = [
-            f"{self.environment} needs {name}" for name, value in required.items() if not value
-        ]
-        if self.stripe_api_base:
-            found.append(
-                f"{self.environment} refuses STRIPE_API_BASE: it would talk to another Stripe"
-            )
-        insecure = [url for url in self.frontends if urlsplit(url).scheme != "https"]
-        if insecure:
-            found.append(
-                f"FRONTEND_URLS must be https in {self.environment}: {', '.join(insecure)}"
-            )
-        return found
 
     @property
     def live(self) -> bool:
