@@ -67,6 +67,25 @@ async def test_a_user_linked_anew_keeps_what_he_paid_before(world: World) -> Non
     assert (await world.ask("GET", "/customers/u-1"))["deleted"] is True
 
 
+async def test_a_wrong_link_is_taken_over_by_an_admin_and_shows_nothing_any_more(
+    world: World,
+) -> None:
+    await world.intent(await world.book())
+    await world.converge()
+    customer = (await world.ask("GET", "/customers/u-1"))["stripe_customer_id"]
+    body = {"stripe_customer_id": customer, "take_over": True}
+    await world.ask("PUT", "/customers/u-2", body, status=403, role="service")
+    await world.ask("PUT", "/customers/u-2", body, role="admin")
+    assert (await world.ask("GET", "/stripe/payments"))["data"] == []
+    assert len((await world.ask("GET", "/stripe/payments", user="u-2"))["data"]) == 1
+    await world.ask("GET", "/customers/u-1", status=404)
+    audit = "select act, details->>'user_id' from audit_log where subject = $1 order by id"
+    assert [tuple(row) for row in await world.rows(audit, customer)] == [
+        ("customer.unlinked", "u-1"),
+        ("customer.linked", "u-2"),
+    ]
+
+
 async def test_a_link_that_cannot_be_true_is_refused_and_changes_nothing(world: World) -> None:
     customer, gone = await at_stripe(world), await at_stripe(world)
     await world.at_stripe("DELETE", f"/v1/customers/{gone}")
@@ -134,10 +153,14 @@ async def test_a_file_links_whoever_it_can_and_names_the_lines_it_refuses(
         code, out, err = await run()
         assert (code, out) == (1, "2 linked, 5 refused\n")
         assert (await run())[1] == "5 refused, 2 unchanged\n"
+        file.write_text(f"user_id,stripe_customer_id\nu-1,{three}\nu-6,{one}\n")
+        assert (await run("--dry-run"))[:2] == (1, "2 refused (nothing was changed)\n")
+        assert (await run("--take-over"))[:2] == (0, "1 linked, 1 re-linked\n")
     told = [line for line in err.splitlines() if line.startswith("line ")]
     for number, said in ((3, "line 2"), (4, "e-mail"), (5, "cus_none"), (6, "id"), (7, "line 2")):
         assert any(line.startswith(f"line {number}:") and said in line for line in told)
-    assert [row["user_id"] for row in await world.rows(links)] == ["u-1", "u-6"]
+    swapped = "select user_id, stripe_customer_id from customer_links order by user_id"
+    assert [tuple(row) for row in await world.rows(swapped)] == [("u-1", three), ("u-6", one)]
     file.write_text("id,customer\n")
     with pytest.raises(LinkFileInvalid, match="first line"):
         read(file)

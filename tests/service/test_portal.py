@@ -66,7 +66,7 @@ async def test_the_configuration_is_made_once_follows_the_settings_and_leaves_ot
     ours, _ = await ensure_configuration(world.ctx)
     assert await ensure_configuration(world.ctx) == (ours, "unchanged")
     path = f"/v1/billing_portal/configurations/{ours}"
-    await world.at_stripe("POST", path, **{"features[invoice_history][enabled]": "false"})
+    await world.stripe.post(path, data={"features[invoice_history][enabled]": "false"})
     assert await ensure_configuration(world.ctx) == (ours, "updated")
     found = await world.at_stripe("GET", path)
     assert found["default_return_url"] == "https://shop.example"
@@ -77,10 +77,8 @@ async def test_the_configuration_is_made_once_follows_the_settings_and_leaves_ot
     await world.at_stripe("POST", path, active="false")
     anew, done = await ensure_configuration(world.ctx)
     assert (done, anew != ours) == ("created", True)
-    theirs = await world.at_stripe(
-        "POST", "/v1/billing_portal/configurations",
-        **{"features[invoice_history][enabled]": "true"},
-    )  # fmt: skip
+    form = {"features[invoice_history][enabled]": "true"}
+    theirs = (await world.stripe.post("/v1/billing_portal/configurations", data=form)).json()
     stored = world.sandbox.sandbox.state._tables["billing_portal.configuration"]
     stored[theirs["id"]]["is_default"] = True  # what saving the dashboard's settings does
     assert await ensure_configuration(world.ctx) == (theirs["id"], "unchanged")

@@ -22,6 +22,9 @@ def link(
     file: Annotated[
         Path, typer.Argument(help="CSV; the first line is user_id,stripe_customer_id[,email].")
     ],
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="End earlier links that contradict the file.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and change nothing.")] = False,
 ) -> None:
     """Link users to the customers that they are at Stripe; run it as often as you like.
@@ -31,13 +34,13 @@ def link(
     from payments.domains.customers.link_file import LinkFileInvalid
 
     try:
-        refused = asyncio.run(_link(load(), file, dry_run=dry_run))
+        refused = asyncio.run(_link(load(), file, take_over=take_over, dry_run=dry_run))
     except LinkFileInvalid as exc:
         sys.exit(f"payments customers: {exc}")
     raise typer.Exit(1 if refused else 0)
 
 
-async def _link(settings: Settings, file: Path, *, dry_run: bool) -> int:
+async def _link(settings: Settings, file: Path, *, take_over: bool, dry_run: bool) -> int:
     from collections import Counter
 
     from rich.console import Console
@@ -52,7 +55,7 @@ async def _link(settings: Settings, file: Path, *, dry_run: bool) -> int:
     async with opened(settings) as ctx:
         with Progress(console=Console(stderr=True)) as progress:
             task = progress.add_task(title, total=len(lines))
-            async for one in link_all(ctx, lines, dry_run=dry_run):
+            async for one in link_all(ctx, lines, take_over=take_over, dry_run=dry_run):
                 counts[one.done] += 1
                 progress.advance(task)
                 if one.refused:

@@ -23,6 +23,10 @@ class CustomerUpdate(Body):
     """The customer at Stripe that a user is."""
 
     stripe_customer_id: CustomerId = Field(examples=["cus_NffrFeUfNV2Hib"])
+    take_over: bool = Field(
+        default=False,
+        description="from an admin: another user's link to this customer was a mistake; it ends",
+    )
 
 
 class CustomerOut(BaseModel):
@@ -69,7 +73,10 @@ async def link_customer(
     """
     if not who.privileged:
         raise Forbidden("only a service or an admin may link customers")
-    await link(ctx, Claim(user_id=user_id, customer=body.stripe_customer_id), who=who)
+    if body.take_over and who.role != "admin":
+        raise Forbidden("only an admin may send take_over")
+    claim = Claim(user_id=user_id, customer=body.stripe_customer_id, take_over=body.take_over)
+    await link(ctx, claim, who=who)
     return await read_customer(user_id, ctx, who)
 
 

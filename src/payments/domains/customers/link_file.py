@@ -65,10 +65,15 @@ def read(path: Path) -> list[Line]:
 
 
 async def link_all(
-    ctx: Context, lines: Sequence[Line], *, dry_run: bool = False
+    ctx: Context, lines: Sequence[Line], *, take_over: bool = False, dry_run: bool = False
 ) -> AsyncIterator[Linked]:
-    """Link line by line; one that is refused changes nothing, and the next goes on. A user who is
-    another customer already is refused too: a file re-links nobody.
+    """Link line by line; one that is refused changes nothing, and the next goes on.
+
+    Args:
+        ctx: what to work with.
+        lines: of the file.
+        take_over: links that contradict the file were mistakes and end; they are refused otherwise.
+        dry_run: whether to find out only, and change nothing.
 
     Raises:
         Problem: Stripe cannot be asked. What was linked stays; start again with the same file.
@@ -78,9 +83,11 @@ async def link_all(
         try:
             entry = _entry(line, before)
             claim = Claim(
-                user_id=entry.user_id, customer=entry.stripe_customer_id, email=entry.email
-            )
-            yield Linked(line, await link(ctx, claim, who=None, relink=False, dry_run=dry_run))
+                user_id=entry.user_id, customer=entry.stripe_customer_id, email=entry.email,
+                take_over=take_over,
+            )  # fmt: skip
+            done = await link(ctx, claim, who=None, relink=take_over, dry_run=dry_run)
+            yield Linked(line, done)
         except (Conflict, Invalid) as exc:
             yield Linked(line, "refused", exc.detail)
 

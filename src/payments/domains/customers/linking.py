@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import StringConstraints
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context
@@ -23,13 +23,17 @@ Done = Literal["linked", "re-linked", "unchanged"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Says which customer at Stripe a user is. An `email` must be the customer's there: it makes
-    sure that no line has slipped, and never finds anybody.
+    """Says which customer at Stripe a user is.
+
+    Attributes:
+        email: the customer's there, to make sure that no line has slipped; it never finds anybody.
+        take_over: another user's link to this customer was a mistake, and is removed.
     """
 
     user_id: str
     customer: str
     email: str | None = None
+    take_over: bool = False
 
 
 async def link(
@@ -40,7 +44,7 @@ async def link(
     relink: bool = True,
     dry_run: bool = False,
 ) -> Done:
-    """Link a user to a customer. An old link stays, for the payments that were made under it.
+    """Link a user to a customer. His old link stays, for the payments that were made under it.
 
     Args:
         ctx: what to work with.
@@ -57,6 +61,8 @@ async def link(
     if not dry_run:
         await apply(ctx.sync, [seen])
     async with ctx.db.transaction() as tx:
+        await locked(tx, [f"customer:{claim.customer}"])
+        await _free(tx, claim, who)
         row = await _reserve(tx, ctx, claim, relink=relink)
         done = _done(row.stripe_customer_id, claim)
         if done != "unchanged":
@@ -69,9 +75,7 @@ async def link(
 
 
 async def _reserve(tx: AsyncConnection, ctx: Context, claim: Claim, *, relink: bool) -> Row[Any]:
-    """The user's link, once it is certain that it may become this one."""
-    await locked(tx, [f"customer:{claim.customer}"])
-    await _refuse_anothers(tx, claim)
+    """The user's link, which may become this one."""
     row = await reserve(tx, user_id=claim.user_id, email=None, now=ctx.clock.now())
     if not relink and _done(row.stripe_customer_id, claim) == "re-linked":
         raise Conflict(
@@ -98,13 +102,22 @@ async def _look(ctx: Context, claim: Claim) -> Observation:
     return seen
 
 
-async def _refuse_anothers(tx: AsyncConnection, claim: Claim) -> None:
+async def _free(tx: AsyncConnection, claim: Claim, who: Principal | None) -> None:
     """Whoever is or was linked to a customer sees its payments; that is one user at most."""
-    theirs = select(CustomerLink.user_id).where(
-        CustomerLink.stripe_customer_id == claim.customer, CustomerLink.user_id != claim.user_id
+    theirs = (
+        CustomerLink.stripe_customer_id == claim.customer,
+        CustomerLink.user_id != claim.user_id,
     )
-    if (other := (await tx.execute(theirs)).scalars().first()) is not None:
-        raise Conflict(f"customer {claim.customer} belongs to user {other!r}")
+    other = (await tx.execute(select(CustomerLink.user_id).where(*theirs))).scalars().first()
+    if other is None:
+        return
+    if not claim.take_over:
+        raise Conflict(
+            f"customer {claim.customer} belongs to user {other!r}; if that was a mistake, an admin "
+            "may take it over"
+        )
+    await tx.execute(delete(CustomerLink).where(*theirs))
+    await audit.record(tx, who, act="customer.unlinked", subject=claim.customer, user_id=other)
 
 
 def _done(previous: str | None, claim: Claim) -> Done:
