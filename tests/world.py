@@ -22,6 +22,7 @@ from payments.core.db import Database as Pool
 from payments.core.principal import Role
 from payments.domains.catalog.sync_file import SHIPPED, push, read
 from payments.domains.login import issue
+from payments.messages import post
 from payments.settings import Settings
 from payments.sync import process
 from payments.sync.throttle import Throttle
@@ -94,6 +95,7 @@ class SteppingClock(Clock):
 
 
 def settings(url: str, **changes: Any) -> Settings:
+    given = {"rate_limit_per_minute": 0, "rate_limit_anonymous_per_minute": 0, **changes}
     return Settings(
         _env_file=None,
         database_url=url,
@@ -105,7 +107,7 @@ def settings(url: str, **changes: Any) -> Settings:
         frontend_urls="https://shop.example,https://admin.example",
         database_pool_size=8,
         stripe_rate=1000,
-        **changes,
+        **given,
     )
 
 
@@ -219,10 +221,12 @@ class World:
         )
 
     async def work(self) -> None:
-        """Let the worker finish what is due, in both lanes."""
-        throttle = Throttle(1000)
-        while await process.drain_payloads(self.ctx.sync) + await process.drain_fetches(
-            self.ctx.sync, throttle
+        """Let the worker finish what is due, in every lane."""
+        throttle, outgoing = Throttle(1000), post.open_post(self.settings, self.ctx.db)
+        while (
+            await process.drain_payloads(self.ctx.sync)
+            + await process.drain_fetches(self.ctx.sync, throttle)
+            + await post.drain(outgoing)
         ):
             pass
 

@@ -11,6 +11,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from payments import __version__, probes
 from payments.context import Context, open_context
@@ -19,10 +20,12 @@ from payments.core.body_limit import BodyLimit
 from payments.core.db import Clock, Database
 from payments.core.last_resort import LastResort
 from payments.core.principal import Authenticate, JWTAuthenticator
+from payments.core.rate_limit import RateLimit, RateLimited
+from payments.core.security_headers import SecurityHeaders
 from payments.core.telemetry import Observed
-from payments.domains import assemble
+from payments.core.timeouts import Timeout, TookTooLong
+from payments.domains import assemble, webhook
 from payments.domains.payables import Payable
-from payments.domains.webhook import receive_webhook
 from payments.settings import Settings, load
 from payments.sync.account import WrongAccount
 
@@ -39,6 +42,12 @@ WEBHOOK_ALIASES = (
     "/api/stripe/webhook/",
 )
 
+# Stripe is never limited into retries, nor an orchestrator into restarts.
+UNLIMITED = (
+    *WEBHOOK_ALIASES, "/api/v1/stripe/webhook", "/api/stripe/webhook", "/livez", "/readyz"
+)  # fmt: skip
+DOCS = "/docs"
+
 
 def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
     settings: Settings | None = None,
@@ -54,8 +63,9 @@ def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
 
     Args:
         settings: read from the environment when left out.
-        authenticate: your own way from a request to a principal, instead of JWT.
-        payables: your own things that can be paid for, beside bookings.
+        authenticate: your own way from a request to a principal, instead of AUTHENTICATE or JWT.
+        payables: your own things that can be paid for, beside bookings and PAYABLES. The worker
+            knows those of PAYABLES alone.
         routers: further routes, under no prefix.
         clock: the time that business rules see.
         network: replaces the way to Stripe, in tests.
@@ -68,11 +78,11 @@ def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
     telemetry.configure(
         level=settings.log_level, fmt=settings.log_format, stripe_debug=settings.stripe_debug
     )
-    slices = assemble(payables)
+    slices = assemble([*settings.payables, *payables])
     parts = partial(open_context, clock=clock, network=network, database=database)
     app = _application(partial(parts, settings, slices.registry))
     app.state.payables = slices.payables
-    app.state.authenticate = authenticate or JWTAuthenticator(settings)
+    app.state.authenticate = authenticate or settings.authenticate or JWTAuthenticator(settings)
     errors.install(app)
     errors.documented(app)
     _mount(app, slices.routers, routers)
@@ -97,6 +107,7 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
         version=__version__,
         description=ABOUT,
         lifespan=lifespan,
+        docs_url=DOCS,
         redoc_url=None,
         swagger_ui_parameters={"persistAuthorization": True},
     )
@@ -105,11 +116,12 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
 def _mount(app: FastAPI, slices: Sequence[APIRouter], further: Sequence[APIRouter]) -> None:
     """The slices under /api/v1 and, unlisted, under /api; the rest under no prefix."""
     for router in slices:
-        outages = errors.problems(errors.Unavailable)
-        app.include_router(router, prefix="/api/v1", responses=outages)
+        limits = () if router is webhook.router else (RateLimited,)
+        anywhere = errors.problems(errors.Unavailable, TookTooLong, *limits)
+        app.include_router(router, prefix="/api/v1", responses=anywhere)
         app.include_router(router, prefix="/api", include_in_schema=False)
     for path in WEBHOOK_ALIASES:
-        app.add_api_route(path, receive_webhook, methods=["POST"], include_in_schema=False)
+        app.add_api_route(path, webhook.receive_webhook, methods=["POST"], include_in_schema=False)
     for router in (probes.router, *further):
         app.include_router(router)
 
@@ -139,6 +151,13 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
     )
     app.add_middleware(LastResort)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Timeout, seconds=settings.request_timeout)
+    app.add_middleware(
+        RateLimit,
+        principals=settings.rate_limit_per_minute,
+        addresses=settings.rate_limit_anonymous_per_minute,
+        exempt=UNLIMITED,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.frontends),
@@ -147,7 +166,14 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
         expose_headers=["X-Request-ID", "Retry-After"],
     )
+    app.add_middleware(
+        SecurityHeaders,
+        https_only=settings.environment != "development",
+        scripted=(DOCS, f"{DOCS}/oauth2-redirect"),
+    )
     app.add_middleware(Observed)
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
     app.add_middleware(CorrelationIdMiddleware)
 
 

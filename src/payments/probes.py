@@ -15,6 +15,7 @@ from payments.core import errors, migrations
 from payments.core.db import is_outage
 from payments.core.errors import Forbidden
 from payments.core.principal import SCHEME, bearer, principal
+from payments.core.rate_limit import RateLimited
 from payments.sync.account import WrongAccount, stamp
 
 router = APIRouter(tags=["operations"])
@@ -104,7 +105,7 @@ async def stripe(ctx: Context) -> Check:
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {}}, "description": "Prometheus text"},
-        **errors.problems(errors.Unauthenticated, errors.Forbidden),
+        **errors.problems(errors.Unauthenticated, errors.Forbidden, RateLimited),
     },
 )
 async def metrics(

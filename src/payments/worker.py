@@ -1,4 +1,4 @@
-"""The worker process: drains both lanes of the inbox until it is told to stop."""
+"""The worker process: drains both lanes of the inbox, and the outbox, until it is told to stop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,8 @@ import structlog
 from payments import probes
 from payments.context import Context
 from payments.core.db import is_outage
-from payments.sync import inbox, process
+from payments.messages import post
+from payments.sync import process, queue
 from payments.sync.account import stamp, stamped
 from payments.sync.poll import poll
 from payments.sync.throttle import Throttle
@@ -32,10 +33,12 @@ async def run(ctx: Context, stop: asyncio.Event, *, poll_events: bool = False) -
     await ready(ctx, stop)
     wake = asyncio.Event()
     throttle = Throttle(ctx.settings.stripe_rate)
+    outgoing = post.open_post(ctx.settings, ctx.db)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(lane(lambda: process.drain_payloads(ctx.sync), wake, stop)),
             group.create_task(lane(lambda: process.drain_fetches(ctx.sync, throttle), wake, stop)),
+            group.create_task(lane(lambda: post.drain(outgoing), wake, stop)),
             group.create_task(listen(ctx, wake)),
         ]
         if poll_events:
@@ -110,7 +113,7 @@ async def _listen_once(url: str, wake: asyncio.Event) -> None:
     )
     try:
         connection.add_termination_listener(lambda _: lost.set())
-        await connection.add_listener(inbox.CHANNEL, lambda *_: wake.set())
+        await connection.add_listener(queue.CHANNEL, lambda *_: wake.set())
         wake.set()
         await lost.wait()
     finally:

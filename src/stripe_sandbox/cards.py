@@ -211,6 +211,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
         ),
     ),
     Instrument("AT611904300234573201", (), "sepa_debit", country="AT"),
+    Instrument("AT321904300235473204", (), "sepa_debit", country="AT"),
     Instrument(
         "IT60X0542811101000000123456",
         (),

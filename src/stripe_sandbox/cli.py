@@ -20,8 +20,8 @@ from stripe_sandbox.http import ConnectionCut
 from stripe_sandbox.state import StateLocked, StateUnreadable
 
 _HELP = """\
-An offline Stripe: the API, the hosted Checkout page, signed webhooks. No account, no network, no
-real money.
+An offline Stripe: the API, the hosted Checkout and customer portal, signed webhooks. No account, no
+network, no real money.
 
 Point any official SDK at it; every sk_test_… key is accepted:
 
@@ -138,6 +138,7 @@ async def _serve(config: Config, listener: socket.socket, log_level: str) -> Non
         uvicorn.Config(
             _hang_up(application),
             log_config=None,
+            date_header=False,
             log_level="warning",
             access_log=log_level == "debug",
             timeout_graceful_shutdown=3,

@@ -1,13 +1,19 @@
 """The switches of the sandbox itself, under `/_sandbox`."""
 
-from pydantic import ValidationError
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from stripe_sandbox.faults import Fault
+from stripe_sandbox.permissions import KeyRule
 from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.work import DELIVERY, JOB
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Control:
@@ -20,6 +26,8 @@ class Control:
             Route("/_sandbox/settle", self.settle, methods=["POST"]),
             Route("/_sandbox/faults", self.add_fault, methods=["POST"]),
             Route("/_sandbox/faults", self.clear_faults, methods=["DELETE"]),
+            Route("/_sandbox/keys", self.add_key, methods=["POST"]),
+            Route("/_sandbox/keys", self.clear_keys, methods=["DELETE"]),
             Route("/_sandbox/webhooks/pause", self.pause, methods=["POST"]),
             Route("/_sandbox/webhooks/resume", self.resume, methods=["POST"]),
         ]
@@ -39,16 +47,17 @@ class Control:
         return JSONResponse({"settled": self._sandbox.settle()})
 
     async def add_fault(self, request: Request) -> Response:
-        try:
-            fault = Fault.model_validate_json(await request.body())
-        except ValidationError as error:
-            problems = error.errors(include_url=False, include_context=False)
-            return JSONResponse({"errors": problems}, 400)
-        self._sandbox.faults.add(fault)
-        return JSONResponse(fault.model_dump(), 201)
+        return await _add(request, Fault, self._sandbox.faults.add)
 
     async def clear_faults(self, _: Request) -> Response:
         self._sandbox.faults.clear()
+        return Response(status_code=204)
+
+    async def add_key(self, request: Request) -> Response:
+        return await _add(request, KeyRule, self._sandbox.permissions.add)
+
+    async def clear_keys(self, _: Request) -> Response:
+        self._sandbox.permissions.clear()
         return Response(status_code=204)
 
     async def pause(self, _: Request) -> Response:
@@ -58,3 +67,14 @@ class Control:
     async def resume(self, _: Request) -> Response:
         self._sandbox.courier.resume()
         return JSONResponse({"webhooks_paused": False})
+
+
+async def _add(request: Request, model: type[_Model], add: Callable[[_Model], None]) -> Response:
+    """Take what the body describes, or say what is wrong with it."""
+    try:
+        given = model.model_validate_json(await request.body())
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        return JSONResponse({"errors": problems}, 400)
+    add(given)
+    return JSONResponse(given.model_dump(), 201)

@@ -23,6 +23,7 @@ class Fault(BaseModel):
     status: int | None = Field(default=None, ge=400, le=599)
     delay_seconds: float = Field(default=0, ge=0)
     cut: bool = False
+    clock_skew: int = Field(default=0, description="seconds by which the Date header is wrong")
 
     def concerns(self, method: str, path: str) -> bool:
         return self.method in (None, method) and path.startswith(self.path or "/")
@@ -34,6 +35,11 @@ class Plan:
 
     before: Fault | None = None
     after: Fault | None = None
+
+    @property
+    def clock_skew(self) -> int:
+        fault = self.before or self.after
+        return fault.clock_skew if fault else 0
 
     @classmethod
     def of(cls, fault: Fault | None) -> Self:

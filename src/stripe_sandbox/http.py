@@ -5,7 +5,9 @@ import base64
 import binascii
 import logging
 import secrets
+import time
 from contextlib import nullcontext
+from email.utils import formatdate
 from http import HTTPStatus
 
 import httpx2
@@ -16,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from stripe_sandbox.calls import Answer, Call, perform
 from stripe_sandbox.contract.forms import MalformedForm, parse_form
+from stripe_sandbox.contract.versions import in_todays_words
 from stripe_sandbox.errors import NO_KEY, StripeError, invalid, unauthorized
 from stripe_sandbox.faults import Fault
 from stripe_sandbox.sandbox import Sandbox
@@ -58,13 +61,14 @@ class Api:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, request_id: str) -> Answer:
-        authenticate(request.headers.get("authorization"))
-        _warn_of_version(request)
         verb, path = request.method.lower(), request.url.path
+        api_key = authenticate(request.headers.get("authorization"))
+        self._sandbox.permissions.require(api_key, verb, path)
         key = request.headers.get("idempotency-key") if verb == "post" else None
-        params = await _params(request)
+        params = _translated(request, await _params(request))
         call = Call(verb, path, params, Origin(request_id, key))
         plan = self._sandbox.faults.spend(request.method, path)
+        request.state.clock_skew = plan.clock_skew
         with self._sandbox.keys.held(key) if key else nullcontext():
             if plan.before:
                 await _suffer(plan.before)
@@ -75,8 +79,8 @@ class Api:
             return answer
 
 
-def authenticate(header: str | None) -> None:
-    """Accept any test key, as Bearer token or as the user name of basic authentication.
+def authenticate(header: str | None) -> str:
+    """The test key, any one, given as Bearer token or as the user name of basic authentication.
 
     Raises:
         StripeError: there is no key, it is no secret key, or it is a live one.
@@ -94,6 +98,7 @@ def authenticate(header: str | None) -> None:
         )
     if not key.startswith(("sk_test_", "rk_test_")):
         raise unauthorized(f"Invalid API Key provided: {key[:4]}{'*' * len(key[4:])}")
+    return key
 
 
 def _key(header: str | None) -> str:
@@ -139,14 +144,22 @@ def _error(fault: Fault) -> StripeError | None:
     return StripeError(fault.status, kind, text, code=code)
 
 
-def _warn_of_version(request: Request) -> None:
-    version = request.headers.get("stripe-version", stripe.api_version)
-    if version != stripe.api_version:
+def _translated(request: Request, params: dict[str, object]) -> dict[str, object]:
+    version = request.headers.get("stripe-version")
+    if version == stripe.api_version:
+        return params
+    if version is not None:
         log.warning("asked for version %s; the sandbox speaks %s", version, stripe.api_version)
+    return in_todays_words(request.url.path, params)
 
 
 def _headers(request: Request, answer: Answer, request_id: str) -> dict[str, str]:
-    headers = {"Request-Id": request_id, "Stripe-Version": stripe.api_version}
+    now = time.time() + getattr(request.state, "clock_skew", 0)
+    headers = {
+        "Date": formatdate(now, usegmt=True),
+        "Request-Id": request_id,
+        "Stripe-Version": stripe.api_version,
+    }
     key = request.headers.get("idempotency-key")
     if key and request.method == "POST":
         headers["Idempotency-Key"] = key

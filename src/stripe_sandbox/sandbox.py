@@ -11,6 +11,7 @@ from stripe_sandbox.alarm import Alarm
 from stripe_sandbox.config import Config
 from stripe_sandbox.faults import Faults
 from stripe_sandbox.idempotency import Keys
+from stripe_sandbox.permissions import Permissions
 from stripe_sandbox.registry import Catalogue, catalogue
 from stripe_sandbox.resources.webhook_endpoints import CONFIGURED, configure_endpoint
 from stripe_sandbox.state import Row, State
@@ -30,6 +31,7 @@ class Sandbox:
         self.catalogue: Catalogue = catalogue()
         self.faults = Faults()
         self.keys = Keys()
+        self.permissions = Permissions()
         self.courier = Courier(state=self._open, config=config, http=http)
         self._opened: State | None = None
         self._alarm = Alarm(self._run_due)

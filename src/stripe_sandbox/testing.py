@@ -33,7 +33,7 @@ class InProcess(stripe.HTTPClient):
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
             response = await self._client.request(
-                method, url, headers=dict(headers), content=post_data or None
+                method, url, headers=dict(headers), content=post_data or None, auth=None
             )
         except httpx2.HTTPError as error:
             raise stripe.APIConnectionError(str(error), should_retry=True) from error  # type: ignore[no-untyped-call]  # the SDK's own gap

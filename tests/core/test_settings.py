@@ -97,6 +97,9 @@ def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
         ("ENVIRONMENT", "prod"),
         ("PORT", "70000"),
         ("PORT", "http"),
+        ("TRUSTED_PROXIES", "10.0.0.7,*"),
+        ("RATE_LIMIT_PER_MINUTE", "-1"),
+        ("REQUEST_TIMEOUT", "0"),
         ("DATABASE_POOLER", "statement"),
         ("DATABASE_POOL_SIZE", "1"),
         ("STRIPE_TIMEOUT", "0"),
@@ -110,6 +113,10 @@ def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("SECRET_KEY", "k" * 31),
+        ("SMTP_URL", "mail.example"),
+        ("SMTP_URL", "smtp://shop:half/half@mail.example"),
+        ("MESSAGES", "dispute,birthday"),
+        ("EFFECTS_SINCE", "2031-12-25"),
     ],
 )
 def test_a_malformed_variable_stops_the_start_with_its_name(
@@ -171,10 +178,12 @@ def test_secrets_are_not_in_any_spelling_of_the_settings() -> None:
         "stripe_connect_webhook_secret": "whsec_secret9",
         "secret_key": "secret-6" * 4,
         "metrics_token": "secret-7",
+        "smtp_url": "smtp://u:secret-8@mail.example",
+        "apprise_urls": "json://secret-9@host",
     }
     held = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field)}
     assert held == set(secrets)
-    settings = made(**secrets)
+    settings = made(**secrets, mail_from="shop@example.com")
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "secret-" not in text
         assert "secret4" not in text

@@ -118,6 +118,7 @@ PLANTED: dict[str, tuple[Env, Plant, str, str]] = {
         {"DATABASE_URL": "postgresql://u@127.0.0.1:1/d"}, nothing,
         "✗ Database", "DATABASE_URL=postgresql://",
     ),
+    "no database": ({"DATABASE_URL": ""}, nothing, "! Database", "DATABASE_URL=postgresql://"),
     "a pooler that is not there": (
         {"DATABASE_POOLER": "transaction"}, nothing, "! Pooler", "DATABASE_POOLER=session",
     ),

@@ -164,6 +164,7 @@ async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Runni
         "stripe_webhook_secret": SECRET,
         "stripe_api_base": stripe,
         "stripe_rate": "500",
+        "rate_limit_per_minute": "0",
         "secret_key": KEY,
         "log_level": "warning",
     }

@@ -135,7 +135,7 @@ async def test_a_bug_of_the_sandbox_is_a_500_that_changes_nothing(
 ) -> None:
     intent = await bench.stripe.v1.payment_intents.create_async({"amount": 100, "currency": "usd"})
     with bench.app.sandbox.work() as work:
-        work.change(work.find("payment_intent", intent.id), payment_method_types=None)
+        work.change(work.find("payment_intent", intent.id), metadata=None)
     path = f"/v1/payment_intents/{intent.id}/confirm"
     response = await bench.http.post(path, data={"payment_method": "pm_card_visa"})
     assert (response.status_code, response.json()["error"]["type"]) == (500, "api_error")

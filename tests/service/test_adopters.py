@@ -87,10 +87,10 @@ async def test_a_payable_of_the_adopters_own_is_paid_and_hears_of_it(world: Worl
 
 async def test_two_payables_of_one_kind_clash_at_the_start(world: World) -> None:
     gifts = Gifts(datetime.now(UTC))
-    with pytest.raises(ValueError, match="gift"):
+    with pytest.raises(UnsafeSettings, match="gift"):
         create_app(world.settings, payables=[gifts, gifts])
     gifts.kind = "booking"
-    with pytest.raises(ValueError, match="booking"):
+    with pytest.raises(UnsafeSettings, match="booking"):
         create_app(world.settings, payables=[gifts])
 
 

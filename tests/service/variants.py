@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import httpx2
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from payments.app import create_app
 from payments.core.principal import Authenticate
@@ -63,6 +64,20 @@ async def listening(app: Any) -> AsyncIterator[str]:
         finally:
             server.should_exit = True
             await running
+
+
+class Gate:
+    """An application that keeps the calls to one path waiting until it is opened."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app, self._path = app, path
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(self._path):
+            self.reached.set()
+            await self.opened.wait()
+        await self._app(scope, receive, send)
 
 
 class Wire:

@@ -55,7 +55,7 @@ async def _examine(settings: Settings, url: str | None, catalog: Path | None) ->
         return await examine(
             Patient(
                 settings=settings,
-                registry=assemble().registry,
+                registry=assemble(settings.payables).registry,
                 stripe=stripe,
                 db=db,
                 clock=Clock(),

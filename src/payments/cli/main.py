@@ -1,6 +1,7 @@
 """Commands, each a few lines over the code that does the work; `--help` stays quick."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +47,8 @@ def root(
 
 def main() -> None:
     """Run a command; what can be foreseen is said in plain lines, without a traceback."""
+    # AUTHENTICATE and PAYABLES may name modules of the folder one is in, as `python -m` does.
+    sys.path.append(str(Path.cwd()))
     try:
         app()
     except UnsafeSettings as exc:

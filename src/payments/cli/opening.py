@@ -19,6 +19,6 @@ async def opened(settings: Settings) -> AsyncIterator[Context]:
     from payments.domains import assemble
     from payments.sync.account import claim, identify
 
-    async with open_context(settings, assemble().registry) as ctx:
+    async with open_context(settings, assemble(settings.payables).registry) as ctx:
         await claim(ctx.db, await identify(ctx.stripe), livemode=settings.live)
         yield ctx

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from math import ceil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,7 +33,8 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=20,
+        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe, in the application itself
+        timeout_graceful_shutdown=ceil(settings.request_timeout),
     )
 
 
@@ -42,7 +44,7 @@ async def _preflight(app: "FastAPI", settings: Settings) -> None:
     from payments.context import open_context
     from payments.domains import assemble
 
-    async with open_context(settings, assemble().registry) as ctx:
+    async with open_context(settings, assemble(settings.payables).registry) as ctx:
         await greet(app, ctx)
 
 
@@ -78,7 +80,7 @@ def _run_worker(settings: Settings, *, poll_events: bool) -> None:
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        async with open_context(settings, assemble().registry) as ctx:
+        async with open_context(settings, assemble(settings.payables).registry) as ctx:
             await process.run(ctx, stop, poll_events=poll_events)
 
     uvloop.run(run())

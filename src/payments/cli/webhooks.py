@@ -100,7 +100,7 @@ async def _try(settings: Settings, url: str) -> bool:
     from payments.onboarding.delivery import try_secrets
 
     well = True
-    async with open_context(settings, assemble().registry) as ctx:
+    async with open_context(settings, assemble(settings.payables).registry) as ctx:
         async for trial in try_secrets(ctx, url):
             mark, said = ("✗", trial.failure) if trial.failure else ("✓", f"stored {trial.event}")
             typer.echo(f"{mark} secret {trial.secret}: {said}")

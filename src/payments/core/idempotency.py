@@ -125,15 +125,20 @@ async def _repeated(tx: AsyncConnection, given: Repeatable, *, now: datetime) ->
     if row.fingerprint != given.fingerprint:
         raise KeyReused("this Idempotency-Key was sent with another request; use a new one")
     if row.leased_until is not None and row.leased_until > now and row.leased_until != given.lease:
-        wait = int((row.leased_until - now).total_seconds()) + 1
-        raise InFlight("the first request with this Idempotency-Key still runs", retry_after=wait)
+        raise InFlight("the first request with this Idempotency-Key still runs", retry_after=2)
     return str(row.subject) if row.subject is not None else None
 
 
-async def bind(tx: AsyncConnection, given: Repeatable | None, subject: str) -> None:
-    """Remember, in the same transaction, what the key has reserved."""
+async def bind(
+    tx: AsyncConnection, given: Repeatable | None, subject: str, *, done: bool = False
+) -> None:
+    """Remember, in the same transaction, what the key has reserved; `done` when nothing is left to
+    do after its commit.
+    """
     if given is not None:
-        await tx.execute(update(IdempotencyKey).where(*given.rows).values(subject=subject))
+        lease = None if done else given.lease
+        values = {"subject": subject, "leased_until": lease}
+        await tx.execute(update(IdempotencyKey).where(*given.rows).values(values))
 
 
 @asynccontextmanager

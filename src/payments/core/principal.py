@@ -51,6 +51,24 @@ def bearer(request: Request) -> str | None:
 SCHEME = HTTPBearer(auto_error=False, description="a JWT of yours, or a development token")
 
 
+async def caller(request: Request) -> Principal | None:
+    """Who asks, or None. Found out once a request, an error too.
+
+    Raises:
+        Exception: what the way to a principal raised.
+    """
+    if not hasattr(request.state, "caller"):
+        authenticate: Authenticate = request.app.state.authenticate
+        try:
+            request.state.caller = await authenticate(request)
+        except Exception as exc:  # noqa: BLE001 - kept for whoever asks next
+            request.state.caller = exc
+    found: Principal | Exception | None = request.state.caller
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
 async def principal(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Security(SCHEME)] = None,
@@ -60,8 +78,7 @@ async def principal(
     Raises:
         Unauthenticated: no token, or one that does not verify.
     """
-    authenticate: Authenticate = request.app.state.authenticate
-    found = await authenticate(request)
+    found = await caller(request)
     if found is None:
         raise Unauthenticated("send `Authorization: Bearer <token>`")
     return found

@@ -20,6 +20,9 @@ STRIPE_SECONDS = Histogram(
 )
 WEBHOOKS = Counter("payments_webhooks_total", "Deliveries by what became of them", ("outcome",))
 EVENTS = Counter("payments_events_total", "Inbox rows by what became of them", ("outcome",))
+MESSAGES = Counter(
+    "payments_messages_total", "Messages by what became of them", ("template", "outcome")
+)
 SECRET_USED = Gauge(
     "payments_webhook_secret_used_timestamp_seconds",
     "When a webhook secret last verified a delivery, by its fingerprint",
@@ -29,6 +32,7 @@ ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("ki
 
 SECRET_VALUE: Final = re.compile(
     r"\b((?:sk|rk)_(?:test|live)_|whsec_)\w+|\b(\w+_secret_)\w+|(?i:(bearer\s+))[\w.~+/=-]+"
+    r"|(://[^:/@\s]*:)[^/\s]+(?=@)"  # a password in an address
 )
 SECRET_NAMES: Final = frozenset(
     {
@@ -46,9 +50,9 @@ log = structlog.get_logger(__name__)
 
 
 def mask(value: Any) -> Any:
-    """The value with keys, webhook secrets, client secrets and bearer tokens blotted out."""
+    """The value with keys, webhook and client secrets, tokens and passwords blotted out."""
     if isinstance(value, str):
-        return SECRET_VALUE.sub(lambda m: f"{m[1] or m[2] or m[3]}***", value)
+        return SECRET_VALUE.sub(lambda m: f"{m[1] or m[2] or m[3] or m[4]}***", value)
     if isinstance(value, dict):
         return {k: "***" if str(k).lower() in SECRET_NAMES else mask(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -101,7 +105,7 @@ def configure(*, level: str, fmt: str, stripe_debug: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("stripe").setLevel("DEBUG" if stripe_debug else "WARNING")
-    for noisy in ("uvicorn.access", "httpx2", "httpcore2", "asyncio"):
+    for noisy in ("uvicorn.access", "httpx2", "httpcore2", "asyncio", "apprise"):
         logging.getLogger(noisy).setLevel("WARNING")
 
 

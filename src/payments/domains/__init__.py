@@ -11,6 +11,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from payments.domains.payables import Payable
+from payments.settings import UnsafeSettings
 from payments.sync.resources import Registry
 
 
@@ -31,14 +33,11 @@ def assemble(payables: Sequence[Any] = ()) -> Slices:
     """Join the slices with the adopter's own payables.
 
     Raises:
-        ValueError: two slices claim the same object, event or kind of payable.
+        UnsafeSettings: two payables claim the same kind, or what was named is none.
+        ValueError: two slices claim the same object or event.
     """
     found = modules()
-    offered: dict[str, Any] = {}
-    for payable in [*(p for m in found for p in getattr(m, "PAYABLES", ())), *payables]:
-        if payable.kind in offered:
-            raise ValueError(f"two payables call themselves {payable.kind!r}")
-        offered[payable.kind] = payable
+    offered = _by_kind([*(p for m in found for p in getattr(m, "PAYABLES", ())), *payables])
     settles = [m.settle for m in found if hasattr(m, "settle")]
     settles += [m.settles(offered) for m in found if hasattr(m, "settles")]
     return Slices(
@@ -51,3 +50,17 @@ def assemble(payables: Sequence[Any] = ()) -> Slices:
         ),
         payables=offered,
     )
+
+
+def _by_kind(payables: Sequence[Any]) -> dict[str, Any]:
+    offered: dict[str, Any] = {}
+    for payable in payables:
+        if isinstance(payable, type) or not isinstance(payable, Payable):
+            raise UnsafeSettings(
+                f"PAYABLES: {payable!r} is no payable; name an object with kind, locate, offer "
+                "and paid, as examples/yoga_class.py has one"
+            )
+        if payable.kind in offered:
+            raise UnsafeSettings(f"PAYABLES: two payables call themselves {payable.kind!r}")
+        offered[payable.kind] = payable
+    return offered

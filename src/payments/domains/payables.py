@@ -7,7 +7,7 @@ only offers; the browser never sets a price.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,6 +45,7 @@ class Offer:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Payable(Protocol):
     """A kind of thing that can be paid for."""
 

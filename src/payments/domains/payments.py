@@ -18,7 +18,7 @@ from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
 from payments.domains.customers import users_customers
-from payments.domains.payables import Offered, Payables, Purpose, reference_of
+from payments.domains.payables import Offered, Purpose, reference_of
 from payments.sync.resources import SCHEMA, Mirror, Observed, Resource, StripeObject
 
 PHASES = {"requires_capture": 1, "succeeded": 2, "canceled": 2}
@@ -48,6 +48,8 @@ class PaymentIntent(Mirror):
     payment_type: Mapped[str | None]
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]
+    failed_attempt: Mapped[str | None]
+    receipt_email: Mapped[str | None]
 
 
 def read(intent: StripeObject) -> dict[str, Any]:
@@ -62,7 +64,15 @@ def read(intent: StripeObject) -> dict[str, Any]:
         "payment_type": (intent.get("metadata") or {}).get("payment_type"),
         "failure_code": failure.get("decline_code") or failure.get("code"),
         "failure_message": failure.get("message"),
+        "failed_attempt": _attempt(failure),
+        "receipt_email": intent.get("receipt_email"),
     }
+
+
+def _attempt(failure: StripeObject) -> str | None:
+    """What tells one failed attempt from the next: its charge, or what it would have charged."""
+    method = (failure.get("payment_method") or {}).get("id")
+    return failure.get("charge") or method or failure.get("code")
 
 
 PAYMENT_INTENT = Resource(
@@ -211,23 +221,21 @@ async def list_payments(
 ) -> Page[PaymentOut]:
     """Payments, newest first: one's own for a user, all for service and admin."""
     async with ctx.db.transaction() as tx:
-        visible = await _visible(tx, who, payables, booking_id)
-        query = created.narrow(visible)
+        seen = visible(who)
+        if booking_id is not None:
+            id = await payables["booking"].locate(tx, id=booking_id, principal=who)
+            seen = select(PAYMENTS).where(PAYMENTS.c.reference == f"booking:{id}")
+        query = created.narrow(seen)
         if status is not None:
             query = query.where(PAYMENTS.c.status == status)
         rows, more = await paging.page(
-            tx, query, PAYMENTS, limit=limit, starting_after=starting_after, visible=visible
+            tx, query, PAYMENTS, limit=limit, starting_after=starting_after, visible=seen
         )
     return Page(data=[shown(row) for row in rows], has_more=more, url="/api/v1/stripe/payments")
 
 
-async def _visible(
-    tx: AsyncConnection, who: Principal, payables: Payables, booking_id: str | None
-) -> Select[Any]:
-    query = select(PAYMENTS)
-    if booking_id is not None:
-        id = await payables["booking"].locate(tx, id=booking_id, principal=who)
-        return query.where(PAYMENTS.c.reference == f"booking:{id}")
+def visible(who: Principal) -> Select[Any]:
+    """The payments that a caller may see: a user his own, service and admin all."""
     if who.privileged:
-        return query
-    return query.where(PAYMENTS.c.customer.in_(users_customers(who.user_id)))
+        return select(PAYMENTS)
+    return select(PAYMENTS).where(PAYMENTS.c.customer.in_(users_customers(who.user_id)))

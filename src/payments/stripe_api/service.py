@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from math import ceil
 from time import time
 from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
 
@@ -16,6 +18,7 @@ from payments.core.db import in_transaction
 from payments.core.errors import WebhookRejected
 from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
+from payments.stripe_api.analytics import PaymentAnalytics, summarise
 from payments.stripe_api.failures import IN_FLIGHT, code_of, problem_for
 from payments.stripe_api.signatures import TOLERANCE, signer
 
@@ -83,7 +86,7 @@ class StripeService:
     """Minimal wrapper around the Stripe SDK.
 
     We keep: calling Stripe with its errors as ours, verifying deliveries, applying one event.
-    We leave to Stripe: analytics, customer data, dispute work, invoicing.
+    We leave to Stripe: all but basic analytics, customer data, dispute work, invoicing.
     """
 
     def __init__(
@@ -196,6 +199,20 @@ class StripeService:
         not use it: it stores the event and answers.
         """
         await self._process(event)
+
+    async def get_payment_analytics(
+        self, start_date: datetime, end_date: datetime
+    ) -> PaymentAnalytics:
+        """What came in and went out from `start_date` on, before `end_date`, by Stripe's balance
+        transactions. Both carry a zone. For more, Stripe's dashboard has the better pages.
+        """
+        window = {"gte": ceil(start_date.timestamp()), "lt": ceil(end_date.timestamp())}
+        transactions = self.every(
+            lambda c, params: c.v1.balance_transactions.list_async(params),
+            created=window,
+            expand=["data.source"],
+        )
+        return await summarise(transactions, start=start_date, end=end_date)
 
     async def aclose(self) -> None:
         http = self._client._requestor._client  # noqa: SLF001 - the SDK has no public way to close

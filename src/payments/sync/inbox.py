@@ -1,6 +1,5 @@
 """The inbox: each event once, as the bytes it was; finished, postponed or dead, never lost.
 
-`not_before` is lease, backoff and schedule in one column, null once there is nothing left to do.
 Re-fetches are rows of the same table with an id of their own making (`fetch:refund:re_…`).
 """
 
@@ -9,25 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
-from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, TextClause, func, text
+from sqlalchemy import Index, LargeBinary, SmallInteger, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
-from payments.core.db import Base
-from payments.core.telemetry import EVENTS, alert, mask
+from payments.core.telemetry import EVENTS
+from payments.sync import outbox, queue
+from payments.sync.outbox import Message
+from payments.sync.queue import CHANNEL, LOCK
 from payments.sync.resources import Resource
 from payments.sync.sorting import FETCH, Row
 
-log = structlog.get_logger(__name__)
 
-CHANNEL: Final = "stripe_events"
-LEASE_SECONDS: Final = 60
-DEAD_ATTEMPTS: Final = 12
-DEAD_HOURS: Final = 72
-
-
-class StripeEvent(Base):
+class StripeEvent(queue.Work):
     """An event Stripe sent, or an object to fetch."""
 
     __tablename__ = "stripe_events"
@@ -42,7 +35,6 @@ class StripeEvent(Base):
         Index("ix_stripe_events_received_at", "received_at"),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True)
     type: Mapped[str]
     resource: Mapped[str | None]
     object_id: Mapped[str | None]
@@ -52,13 +44,6 @@ class StripeEvent(Base):
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
     lane: Mapped[int | None] = mapped_column(SmallInteger)
     created_at: Mapped[datetime | None]
-    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    not_before: Mapped[datetime | None]
-    done_at: Mapped[datetime | None]
-    outcome: Mapped[str | None]
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
-    generation: Mapped[int] = mapped_column(Integer, server_default="0")
-    error: Mapped[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +91,9 @@ async def store(tx: AsyncConnection, rows: Sequence[Row]) -> int:
 
 _RETURN: Final = "id, type, resource, object_id, body, attempts, generation"
 _DUE: Final = f"select {_RETURN} from stripe_events where lane = :lane and not_before <= now()"  # noqa: S608 - constants
-_LOCK: Final = "order by not_before limit :limit for update skip locked"
-_CLAIM: Final = text(f"{_DUE} {_LOCK}")
-_CLAIM_FRESH: Final = text(f"{_DUE} and attempts = 0 {_LOCK}")
-_CLAIM_TRIED: Final = text(f"{_DUE} and attempts > 0 {_LOCK}")
+_CLAIM: Final = text(f"{_DUE} {LOCK}")
+_CLAIM_FRESH: Final = text(f"{_DUE} and attempts = 0 {LOCK}")
+_CLAIM_TRIED: Final = text(f"{_DUE} and attempts > 0 {LOCK}")
 
 
 async def claim(tx: AsyncConnection, *, lane: int, limit: int) -> list[Claimed]:
@@ -142,35 +126,14 @@ async def claim_one(tx: AsyncConnection, *, id: str) -> list[Claimed]:
 
 async def lease(tx: AsyncConnection, rows: Collection[Claimed]) -> None:
     """Keep claimed rows from others after this commit, for as long as a fetch may take."""
-    await tx.execute(
-        text(
-            "update stripe_events set not_before = now() + make_interval(secs => :s) "
-            "where id = any(:ids)"
-        ),
-        {"s": LEASE_SECONDS, "ids": [row.id for row in rows]},
-    )
+    await queue.lease(tx, StripeEvent, rows)
 
 
 async def finish(tx: AsyncConnection, rows: Collection[Claimed], outcome: str = "applied") -> None:
     """Mark rows done, unless a newer wish for the same fetch has come meanwhile."""
-    if not rows:
-        return
-    await tx.execute(
-        text(
-            """
-            update stripe_events e
-            set done_at = now(), not_before = null, error = null, outcome = :outcome
-            from unnest(cast(:ids as text[]), cast(:generations as int[])) as d(id, generation)
-            where e.id = d.id and e.generation = d.generation
-            """
-        ),
-        {
-            "outcome": outcome,
-            "ids": [row.id for row in rows],
-            "generations": [row.generation for row in rows],
-        },
-    )
-    EVENTS.labels(outcome=outcome).inc(len(rows))
+    if rows:
+        await queue.finish(tx, StripeEvent, rows, outcome)
+        EVENTS.labels(outcome=outcome).inc(len(rows))
 
 
 async def request_fetches(
@@ -234,40 +197,20 @@ async def call_off(tx: AsyncConnection, *, task: str, id: str) -> None:
     )
 
 
-_POSTPONE: Final = text(
-    """
-    with fate as (
-        select id, :exhausted and received_at < now() - make_interval(hours => :hours) as dead
-        from stripe_events where id = :id
-    )
-    update stripe_events e set attempts = :attempts, error = :error,
-        outcome = case when dead then 'dead' end,
-        not_before = case when not dead then now() + make_interval(secs => :wait) end
-    from fate where e.id = fate.id and generation = :generation and not_before is not null
-    returning outcome
-    """
-)
-
-
 async def postpone(tx: AsyncConnection, row: Claimed, exc: Exception, *, own_fault: bool) -> None:
     """Give a row back. A fault of the network or the database is no attempt; our own counts, and
-    after 12 of them and 72 h the row is dead: kept, alerted, replayable.
+    after 12 of them and 72 h the row is dead: kept, told to the admins, replayable.
     """
-    attempts = row.attempts + own_fault
-    wait = min(2**attempts, 3600) if own_fault else 2
-    bound = {
-        "attempts": attempts,
-        "error": mask(f"{type(exc).__name__}: {exc}")[:2000],
-        "exhausted": attempts >= DEAD_ATTEMPTS,
-        "hours": DEAD_HOURS,
-        "wait": wait,
-        "id": row.id,
-        "generation": row.generation,
-    }
-    dead = (await tx.execute(_POSTPONE, bound)).scalar_one_or_none() == "dead"
+    dead = await queue.postpone(tx, StripeEvent, row, exc, own_fault=own_fault)
     EVENTS.labels(outcome="dead" if dead else "postponed").inc()
-    facts = {"event_id": row.id, "type": row.type, "attempts": attempts, "error": bound["error"]}
     if dead:
-        alert("dead_event", "an event could not be applied and was given up", **facts)
-    else:
-        log.warning("event postponed", wait=wait, **facts)
+        facts = {
+            "event": row.id,
+            "type": row.type,
+            "object": row.object_id,
+            "error": queue.reason(exc),
+        }
+        # The same row may be wished for again, and die again.
+        key = f"dead_event:{row.id}" + (f":{row.generation}" if row.generation else "")
+        told = Message(key, "dead_event", "admin", about=row.object_id, facts=facts)
+        await outbox.enqueue(tx, [told])

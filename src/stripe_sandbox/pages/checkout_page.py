@@ -29,6 +29,7 @@ _TEST_NUMBERS = (
     ("4000 0027 6000 3184", "asks for authentication"),
     ("4000 0000 0000 7726", "refunds are pending first"),
     ("4000 0000 0000 5126", "refunds fail later"),
+    ("4000 0000 0000 0259", "is disputed"),
     ("000123456789", "a bank debit: succeeds later"),
     ("000222222227", "a bank debit: fails later"),
     ("AT61 1904 3002 3457 3201", "a bank debit: succeeds later"),

@@ -25,6 +25,10 @@ _CONFIRMING = (
     "error_on_requires_action mandate_data off_session payment_method payment_method_data"
     " return_url use_stripe_sdk"
 )
+_ON_CONFIRM = (
+    "allowed_payment_method_types capture_method excluded_payment_method_types receipt_email"
+    " setup_future_usage shipping"
+)
 _LONGEST_SUFFIX = 22
 
 
@@ -67,15 +71,14 @@ def update(work: Work, params: Body, intent: str) -> Body:
     if method:
         _require_open(body, "payment_method")
         new |= {"payment_method": method["id"], "status": "requires_confirmation"}
-    types = paying.permitted_types(paying.TYPES, {**body, **new})
-    work.change(body, **new, payment_method_types=types)
+    work.change(body, **new, payment_method_types=_types(body, new))
     return body
 
 
 @payment_intents.on(
     "post",
     "/v1/payment_intents/{intent}/confirm",
-    takes=f"{_CONFIRMING} capture_method receipt_email setup_future_usage shipping",
+    takes=f"{_CONFIRMING} {_ON_CONFIRM}",
 )
 def confirm(work: Work, params: Body, intent: str) -> Body:
     body = work.find("payment_intent", intent)
@@ -89,8 +92,8 @@ def confirm(work: Work, params: Body, intent: str) -> Body:
         )
     if body["status"] not in paying.OPEN:
         raise paying.unexpected_state(body, "confirmed", paying.OPEN)
-    names = "capture_method receipt_email setup_future_usage shipping"
-    work.change(body, **changes(body, params, names))
+    new = changes(body, params, _ON_CONFIRM)
+    work.change(body, **new, payment_method_types=_types(body, new))
     return _confirm(work, body, params)
 
 
@@ -165,6 +168,10 @@ def _method(work: Work, params: Body) -> Body | None:
     if "payment_method_data" in params:
         return method_from_data(work, params["payment_method_data"])
     return None
+
+
+def _types(intent: Body, new: Body) -> list[str]:
+    return paying.permitted_types(paying.TYPES, {**intent, **new})
 
 
 def _require_sound(work: Work, params: Body) -> None:

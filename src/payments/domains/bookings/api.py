@@ -77,11 +77,10 @@ async def create_booking(
     """Book. A user's booking is priced from the catalogue; a service may send its own price."""
     _refuse_service_fields(body, who)
     _refuse_past(ctx, body)
-    async with idempotency.held(ctx.db, key), ctx.db.transaction() as tx:
-        if booked := await idempotency.claim(tx, key, now=ctx.clock.now()):
-            return shown(await find(tx, booked, who))
-        row = await _book(tx, ctx, body, who)
-        await idempotency.bind(tx, key, row.id)
+    async with ctx.db.transaction() as tx:
+        booked = await idempotency.claim(tx, key, now=ctx.clock.now())
+        row = await find(tx, booked, who) if booked else await _book(tx, ctx, body, who)
+        await idempotency.bind(tx, key, row.id, done=True)
     return shown(row)
 
 

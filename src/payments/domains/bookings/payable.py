@@ -107,13 +107,14 @@ _RECOMPUTE: Final = text(
                coalesce(sum(p.received_cents - p.refunded_cents)
                         filter (where p.payment_type = 'addon'), 0) as addons,
                coalesce(sum(p.amount_cents) filter (
-                   where p.stripe_status in ('processing', 'requires_capture')), 0) as processing
+                   where p.stripe_status in ('processing', 'requires_capture')), 0) as processing,
+               coalesce(bool_or(p.disputed), false) as disputed
         from bookings b
         left join payments p on p.reference = 'booking:' || b.id and p.currency = b.currency
         where b.id = any(:ids)
         group by b.id
     ), target as (
-        select b.id, m.paid, m.refunded, m.addons, m.processing,
+        select b.id, m.paid, m.refunded, m.addons, m.processing, m.disputed,
                case when b.total_cents = 0 then 'paid'
                     when m.paid <= m.refunded then 'pending'
                     when m.paid - m.refunded - m.addons >= b.total_cents then 'paid'
@@ -123,11 +124,11 @@ _RECOMPUTE: Final = text(
     )
     update bookings b
     set paid_cents = t.paid, refunded_cents = t.refunded, addons_cents = t.addons,
-        processing_cents = t.processing, state = t.state, updated_at = :now
+        processing_cents = t.processing, disputed = t.disputed, state = t.state, updated_at = :now
     from target t
     where b.id = t.id
-      and (b.paid_cents, b.refunded_cents, b.addons_cents, b.processing_cents, b.state)
-          is distinct from (t.paid, t.refunded, t.addons, t.processing, t.state)
+      and (b.paid_cents, b.refunded_cents, b.addons_cents, b.processing_cents, b.disputed, b.state)
+          is distinct from (t.paid, t.refunded, t.addons, t.processing, t.disputed, t.state)
     returning b.id as booking, t.paid - t.refunded - t.addons - b.total_cents as overpaid
     """
 )

@@ -150,6 +150,7 @@ class BookingOut(BaseModel):
     processing_cents: int = Field(description="on its way, not here yet", examples=[0])
     due_cents: int = Field(examples=[34000])
     due: str = Field(description="for people", examples=["$340.00"])
+    disputed: bool = Field(description="a payment is disputed; due does not rise by it")
     state: State | str = Field(examples=["confirmed"])
     created_at: dt.datetime
     updated_at: dt.datetime

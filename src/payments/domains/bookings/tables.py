@@ -46,6 +46,7 @@ class Booking(Base):
     paid_cents: Mapped[int] = mapped_column(server_default="0")
     refunded_cents: Mapped[int] = mapped_column(server_default="0")
     processing_cents: Mapped[int] = mapped_column(server_default="0")
+    disputed: Mapped[bool] = mapped_column(server_default="false")
     state: Mapped[str] = mapped_column(server_default="pending")
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

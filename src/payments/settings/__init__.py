@@ -1,24 +1,38 @@
 """What the environment may say; unsafe values stop the start and name the way out."""
 
-import re
 from datetime import timedelta
-from typing import Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AwareDatetime,
+    Field,
+    ImportString,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-Environment = Literal["development", "staging", "production"]
+from payments.settings.refusals import LIVE_KEYS, TEST_KEYS, exposure_problems, key_problems
+from payments.settings.values import (
+    Algorithms,
+    Environment,
+    MailUrl,
+    Messages,
+    Networks,
+    Origins,
+    PostgresUrl,
+    Template,
+    TimeZone,
+    listed,
+)
 
-TEST_KEYS = ("sk_test_", "rk_test_")
-LIVE_KEYS = ("sk_live_", "rk_live_")
-MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: an HS256 key is at least as long as its hash
-
-
-ASYMMETRIC = frozenset(
-    f"{family}{bits}" for family in ("RS", "ES", "PS") for bits in (256, 384, 512)
-) | {"EdDSA"}
+__all__ = [
+    "LIVE_KEYS", "STALE_KEY", "TEST_KEYS", "Environment", "Settings", "Template", "UnsafeSettings",
+    "listed", "load",
+]  # fmt: skip
 
 
 class UnsafeSettings(Exception):
@@ -41,11 +55,23 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the API listens on")
+    trusted_proxies: Networks | None = Field(
+        None, description="comma list of addresses or networks whose X-Forwarded-For is believed"
+    )
+    rate_limit_per_minute: int = Field(
+        1200, ge=0, description="requests of one principal, for one API process; 0 sets no limit"
+    )
+    rate_limit_anonymous_per_minute: int = Field(
+        120, ge=0, description="the same for one address, of requests without a principal"
+    )
+    request_timeout: float = Field(
+        30.0, gt=0, description="seconds until a request is answered with 503 though it goes on"
+    )
 
-    database_url: SecretStr | None = Field(
+    database_url: PostgresUrl | None = Field(
         None, description="postgresql://user:password@host/name (PostgreSQL 15 to 18)"
     )
-    database_url_listen: SecretStr | None = Field(
+    database_url_listen: PostgresUrl | None = Field(
         None, description="a direct connection for LISTEN when DATABASE_URL is a pooler"
     )
     database_url_sync: SecretStr | None = Field(
@@ -96,7 +122,7 @@ class Settings(BaseSettings):
     jwks_url: str | None = Field(
         None, description="instead of SECRET_KEY: the key set of your identity provider"
     )
-    jwt_algorithms: str = Field("RS256,ES256", description="algorithms accepted with JWKS_URL")
+    jwt_algorithms: Algorithms = Field("RS256,ES256", description="algorithms taken with JWKS_URL")
     jwt_audience: str | None = Field(None, description="required audience, when set")
     jwt_issuer: str | None = Field(None, description="required issuer, when set")
     jwt_user_claim: str = Field("sub", description="claim that holds the user's id")
@@ -105,9 +131,16 @@ class Settings(BaseSettings):
         "role", description="claim that holds the role or roles; a dot descends: realm_access.roles"
     )
 
-    frontend_urls: str = Field(
+    authenticate: ImportString[Any] | None = Field(
+        None, description="your own authenticate(request), instead of JWTs: my.module:authenticate"
+    )
+    payables: Annotated[tuple[ImportString[Any], ...], NoDecode] = Field(
+        (), description="comma list of your own payables: my.module:yoga,other:thing"
+    )
+
+    frontend_urls: Origins = Field(
         "http://localhost:3000",
-        description="comma list: CORS, allowed redirects; the first gives the default return pages",
+        description="comma list: CORS, redirects allowed; the first gives the default return pages",
     )
     privacy_policy_url: str | None = Field(
         None, description="shown in Stripe's customer portal, once `payments setup` has run"
@@ -118,7 +151,24 @@ class Settings(BaseSettings):
     default_currency: str = Field(
         "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
     )
-    time_zone: str = Field("UTC", description="zone of booking times and of days in reports")
+    time_zone: TimeZone = Field("UTC", description="zone of booking times and of days in reports")
+
+    smtp_url: MailUrl | None = Field(
+        None,
+        description="smtp://user:password@host:587 (STARTTLS), smtps://…:465; needs MAIL_FROM",
+    )
+    mail_from: str | None = Field(None, description="sender of mails: Shop <shop@example.com>")
+    admin_emails: str = Field("", description="comma list: who gets the mails to the admins")
+    apprise_urls: SecretStr | None = Field(
+        None, description="services that tell the admins too; needs the extra `notify`"
+    )
+    messages: Messages = Field(
+        ",".join(get_args(Template)), description="which messages are sent; the log has them all"
+    )
+    effects_since: AwareDatetime | None = Field(
+        None,
+        description="nobody is told of what was made at Stripe before; empty: the first start",
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is written"
@@ -128,89 +178,16 @@ class Settings(BaseSettings):
         None, description="bearer token that may read /metrics besides admins"
     )
 
-    @field_validator("time_zone")
+    @field_validator("payables", mode="before")
     @classmethod
-    def known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as exc:
-            raise ValueError("is no IANA time zone; try Europe/Berlin") from exc
-        return value
-
-    @field_validator("frontend_urls")
-    @classmethod
-    def origins(cls, value: str) -> str:
-        urls = [url.strip().rstrip("/") for url in value.split(",") if url.strip()]
-        wrong = [url for url in urls if not re.fullmatch(r"https?://[^/?#@\\\s]+", url)]
-        if not urls or wrong:
-            raise ValueError("list origins, without a path: https://shop.example,https://…")
-        return ",".join(urls)
-
-    @field_validator("database_url", "database_url_listen")
-    @classmethod
-    def postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        scheme = value.get_secret_value().partition("://")[0] if value else "postgresql"
-        if scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
-            raise ValueError("must start with postgresql://")
-        return value
-
-    @field_validator("jwt_algorithms")
-    @classmethod
-    def asymmetric(cls, value: str) -> str:
-        names = {name.strip() for name in value.split(",")}
-        if not names <= ASYMMETRIC:
-            raise ValueError(f"only algorithms with a public key: {', '.join(sorted(ASYMMETRIC))}")
-        return value
+    def named(cls, value: Any) -> Any:
+        return listed(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def safe(self) -> Self:
-        if problems := [*self.key_problems(), *self.exposure_problems()]:
+        if problems := [*key_problems(self), *exposure_problems(self)]:
             raise ValueError("; ".join(problems))
         return self
-
-    def key_problems(self) -> list[str]:
-        """Keys that contradict the environment or each other."""
-        found = []
-        key = self.stripe_secret_key.get_secret_value() if self.stripe_secret_key else ""
-        if key and not key.startswith(TEST_KEYS + LIVE_KEYS):
-            found.append(
-                "STRIPE_SECRET_KEY must start with sk_test_, rk_test_, sk_live_ or rk_live_"
-            )
-        if self.environment == "development" and key.startswith(LIVE_KEYS):
-            found.append("development refuses a live Stripe key: use a test key or set ENVIRONMENT")
-        if self.environment == "production" and key.startswith(TEST_KEYS):
-            found.append("production refuses a test Stripe key: set a live STRIPE_SECRET_KEY")
-        if key and self.stripe_live_mode not in (None, self.live):
-            found.append(
-                "STRIPE_LIVE_MODE contradicts STRIPE_SECRET_KEY: drop it or change the key"
-            )
-        if self.secret_key and len(self.secret_key.get_secret_value().encode()) < MIN_SECRET_BYTES:
-            found.append("SECRET_KEY is shorter than 32 bytes: try `openssl rand -hex 32`")
-        return found
-
-    def exposure_problems(self) -> list[str]:
-        """What a server that others can reach must have."""
-        if self.environment == "development":
-            return []
-        required = {
-            "DATABASE_URL": self.database_url,
-            "STRIPE_SECRET_KEY": self.stripe_secret_key,
-            "STRIPE_WEBHOOK_SECRET": self.webhook_secrets,
-            "SECRET_KEY or JWKS_URL": self.secret_key or self.jwks_url,
-        }
-        found = [
-            f"{self.environment} needs {name}" for name, value in required.items() if not value
-        ]
-        if self.stripe_api_base:
-            found.append(
-                f"{self.environment} refuses STRIPE_API_BASE: it would talk to another Stripe"
-            )
-        insecure = [url for url in self.frontends if urlsplit(url).scheme != "https"]
-        if insecure:
-            found.append(
-                f"FRONTEND_URLS must be https in {self.environment}: {', '.join(insecure)}"
-            )
-        return found
 
     @property
     def live(self) -> bool:
@@ -219,9 +196,11 @@ class Settings(BaseSettings):
 
     @property
     def frontends(self) -> tuple[str, ...]:
-        return tuple(
-            url.strip().rstrip("/") for url in self.frontend_urls.split(",") if url.strip()
-        )
+        return tuple(url.rstrip("/") for url in listed(self.frontend_urls))
+
+    @property
+    def proxies(self) -> list[str]:
+        return list(listed(self.trusted_proxies or ""))
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
@@ -231,8 +210,17 @@ class Settings(BaseSettings):
             self.stripe_webhook_secret_2,
             self.stripe_connect_webhook_secret,
         )
-        joined = ",".join(secret.get_secret_value() for secret in named if secret)
-        return tuple(secret.strip() for secret in joined.split(",") if secret.strip())
+        return listed(",".join(secret.get_secret_value() for secret in named if secret))
+
+    @property
+    def admins(self) -> tuple[str, ...]:
+        """Addresses of those who run this."""
+        return listed(self.admin_emails)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Apprise's addresses; secrets each."""
+        return listed(self.apprise_urls.get_secret_value() if self.apprise_urls else "")
 
     @property
     def zone(self) -> ZoneInfo:
