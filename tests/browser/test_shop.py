@@ -175,7 +175,9 @@ async def test_the_smoke_plan_runs_as_it_is_written(page: Page, stack: RunningSt
     [payment] = await until(lambda: run(list_payments), "succeeded")
     ids["payment-123"] = payment["id"]
     async with asyncio.timeout(15):  # Stripe balances a payment some time after it succeeded
-        while not (await run(look))["total_payments"]:
+        while True:
+            if (await run(look))["total_payments"]:
+                break
             await asyncio.sleep(0.2)
     refunded = await run(refund)
     assert (refunded["amount_cents"], refunded["reason"]) == (5000, "requested_by_customer")
