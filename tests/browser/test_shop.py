@@ -1,10 +1,17 @@
 """A customer books and pays in a real browser, and sees it without reloading."""
 
+import asyncio
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from dev.stacks import RunningStack
+
+PLAN = Path(__file__).resolve().parents[2] / "STRIPE_INTEGRATION.md"
 pytestmark = pytest.mark.browser
 
 GOOD_CARD = "4242 4242 4242 4242"
@@ -143,3 +150,48 @@ async def test_a_page_left_open_while_another_one_paid_says_why_nothing_is_due(p
     await other.get_by_role("button", name="Pay deposit").click()
 
     await expect(stale.get_by_role("status")).to_contain_text("paid")
+
+
+def commands() -> list[str]:
+    """The commands of the smoke test plan, as the document has them."""
+    section = PLAN.read_text().partition("## Smoke test plan")[2].partition("\n## ")[0]
+    return re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+
+
+async def test_the_smoke_plan_runs_as_it_is_written(page: Page, stack: RunningStack) -> None:
+    ids: dict[str, str] = {"http://localhost:8000": stack.url}
+
+    async def run(command: str) -> Any:
+        for placeholder, real in ids.items():
+            command = command.replace(placeholder, real)
+        process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE)
+        return json.loads((await process.communicate())[0])
+
+    book, open_page, list_payments, look, refund, list_refunds = commands()
+    ids["booking-123"] = (await run(book))["id"]
+    await page.goto((await run(open_page))["url"])
+    await pay_with(page, GOOD_CARD)
+    await page.wait_for_url(re.compile("session_id="))
+    [payment] = await until(lambda: run(list_payments), "succeeded")
+    ids["payment-123"] = payment["id"]
+    async with asyncio.timeout(15):  # Stripe balances a payment some time after it succeeded
+        while True:
+            if (await run(look))["total_payments"]:
+                break
+            await asyncio.sleep(0.2)
+    refunded = await run(refund)
+    assert (refunded["amount_cents"], refunded["reason"]) == (5000, "requested_by_customer")
+    [payment] = await until(lambda: run(list_payments), "partially_refunded")
+    assert payment["refunded_cents"] == 5000
+    [listed] = (await run(list_refunds))["data"]
+    assert (listed["id"], listed["status"]) == (refunded["id"], "succeeded")
+
+
+async def until(ask: Any, status: str) -> list[Any]:
+    """The payments, once the worker has made them so."""
+    async with asyncio.timeout(15):
+        while True:
+            data: list[Any] = (await ask())["data"]
+            if [payment["status"] for payment in data] == [status]:
+                return data
+            await asyncio.sleep(0.1)

@@ -1,5 +1,6 @@
 """`payments dev` starts everything, and stops everything whatever happens to it."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,10 @@ import pytest
 from dev import processes, stacks
 from dev.folders import open_folder
 from payments.dev.postgres import EmbeddedPostgres
+from service.variants import listening
+from stripe_sandbox.app import create_app as create_sandbox
+from stripe_sandbox.config import Config
+from world import BOOKING
 
 BOOKINGS = "/api/v1/bookings"
 
@@ -93,6 +98,49 @@ async def test_fresh_forgets_all_and_a_killed_stack_leaves_no_process(data_dir: 
         await stack.process.wait()
         processes.wait_until_gone(*everyone)
     processes.wait_until_gone(*family(data_dir))
+
+
+@pytest.mark.proof
+async def test_with_a_test_key_alone_the_first_payment_arrives_without_a_webhook() -> None:
+    account = create_sandbox(Config(base_url="http://stripe.test"))
+    async with listening(account) as stripe:
+        env = {"STRIPE_SECRET_KEY": "sk_test_51RealisticKey", "STRIPE_API_BASE": stripe}
+        with open_folder() as folder:
+            async with stacks.started(folder / "data", env=env) as stack:
+                await stack.read(until="STRIPE_WEBHOOK_SECRET to the whsec_")
+                assert "events are polled" in stack.output
+                assert (
+                    f"stripe listen --forward-to {stack.url}/api/v1/stripe/webhook" in stack.output
+                )
+                booking = await book_and_pay(stack.url, stripe)
+                async with asyncio.timeout(20):
+                    while booking not in [
+                        one["id"]
+                        for one in await bookings(stack.url)
+                        if one["state"] == "confirmed"
+                    ]:
+                        await asyncio.sleep(0.2)
+                assert await stack.stop(signal.SIGINT) == 0
+    await account.sandbox.aclose()
+
+
+async def book_and_pay(api: str, stripe: str) -> str:
+    """What the customer does: the deposit of a booking, on Stripe's page."""
+    headers = {"Authorization": "Bearer dev-token"}
+    async with httpx2.AsyncClient(headers=headers) as client:
+        booking = (await client.post(f"{api}{BOOKINGS}", json=BOOKING)).json()["id"]
+        opened = await client.post(
+            f"{api}/api/v1/stripe/create-checkout-session",
+            json={"booking_id": booking, "payment_type": "deposit"},
+        )
+        session = opened.json()
+        paid = await client.post(
+            f"{stripe}/v1/payment_pages/{session['session_id']}/confirm",
+            data={"payment_method": "pm_card_visa", "expected_amount": session["amount_cents"]},
+            headers={"Authorization": "Bearer sk_test_51RealisticKey"},
+        )
+        assert paid.status_code == 200, paid.text
+    return str(booking)
 
 
 @pytest.mark.proof

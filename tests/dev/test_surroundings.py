@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from payments.dev.api import create_app
-from payments.dev.stack import Stack, panel
+from payments.dev.stack import Stack, panel, worker_command
 from payments.dev.surroundings import (
     Plan,
     StackRefused,
@@ -157,12 +157,18 @@ async def test_a_database_of_ones_own_is_used_as_it_is(tmp_path: Path) -> None:
     assert stack._env["DATABASE_URL"] == theirs
 
 
-def test_with_a_key_of_ones_own_events_are_polled(tmp_path: Path) -> None:
-    plan = Plan(wishes(), keyed("http://127.0.0.1:1"), tmp_path)
+def test_with_a_key_of_ones_own_events_are_polled_until_there_is_a_secret(tmp_path: Path) -> None:
+    settings = keyed("http://127.0.0.1:1")
+    plan = Plan(wishes(), settings, tmp_path)
     with (console := Console(width=80)).capture() as shown:
         console.print(panel(plan))
-    assert plan.polls
+    assert "events are polled" in shown.get()
     assert "Offline Stripe" not in shown.get()
+    assert worker_command(plan)[-1] == "--poll-events"
+
+    told = settings.model_copy(update={"stripe_webhook_secret_2": SecretStr("whsec_mine")})
+    assert worker_command(Plan(wishes(), told, tmp_path))[-1] == "worker"
+    assert worker_command(Plan(wishes(), Settings(), tmp_path))[-1] == "worker"
 
 
 def test_only_development_has_such_a_stack(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import typer
 from payments import __version__
 from payments.cli import serving, tokens
 from payments.cli.catalog import catalog
+from payments.cli.customers import customers
 from payments.cli.demo import demo
 from payments.cli.dev import dev
 from payments.cli.doctor import doctor
@@ -28,6 +29,7 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")
+app.add_typer(customers, name="customers")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(messages, name="messages")
 

@@ -77,9 +77,9 @@ async def _link(
         raise Forbidden("only a service or an admin may send user_id")
     back = allowed(ctx.settings, "return_url", return_url) or ctx.settings.frontends[0]
     configuration = await _configuration(ctx)
-    key = options(f"portal:{uuid4().hex}")  # each click is another session
 
     async def open_for(customer: str) -> PortalLinkOut:
+        key = options(f"portal:{uuid4().hex}")  # each click is another session
         session = await ctx.stripe.call(
             lambda c: c.v1.billing_portal.sessions.create_async(
                 {"customer": customer, "return_url": back, "configuration": configuration}, key

@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     StrictInt,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 from sqlalchemy import Row
@@ -39,7 +40,11 @@ Reference = Annotated[
     str, StringConstraints(pattern=r"^[\w.:-]{1,100}$"), AfterValidator(_not_an_id)
 ]
 Date = Annotated[dt.date, BeforeValidator(_iso)]
-Time = Annotated[dt.time, BeforeValidator(_iso)]
+# JSON Schema's format `time` has a zone, and a booking's time has none.
+CLOCK = r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?$"
+Time = Annotated[
+    dt.time, BeforeValidator(_iso), WithJsonSchema({"type": "string", "pattern": CLOCK})
+]
 Currency = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-zA-Z]{3}$")]
 Cents = Annotated[
     StrictInt, Field(ge=0, le=MAXIMUM, description="integer in minor units", examples=[10000])
@@ -138,7 +143,7 @@ class BookingOut(BaseModel):
     reference: str | None
     user_id: str
     date: dt.date | None
-    time: dt.time | None
+    time: Time | None
     guests: int | None
     menu: str | None
     location: str | None

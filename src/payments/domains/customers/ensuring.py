@@ -1,74 +1,30 @@
-"""Customers: which Stripe customer a user of ours is, made once per user whatever races."""
+"""The customer that a user is at Stripe, made once per user whatever races."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, Row, select, text, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.context import Context
-from payments.core.db import Base
 from payments.core.errors import InFlight
+from payments.domains.customers.tables import (
+    CUSTOMER,
+    Customer,
+    CustomerLink,
+    change,
+    current,
+)
 from payments.domains.payables import APP
 from payments.settings import STALE_KEY
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Client, options
 from payments.sync import observe
-from payments.sync.resources import Mirror, Resource, StripeObject
 
 T = TypeVar("T")
-
-
-class Customer(Mirror):
-    """Stripe's customer; e-mail and name only, the rest is Stripe's to keep."""
-
-    __tablename__ = "customers"
-
-    email: Mapped[str | None]
-    name: Mapped[str | None]
-
-
-class CustomerLink(Base):
-    """A customer that a user is, or was, at Stripe; `stripe_customer_id` is null until it is known.
-    One that was deleted there is replaced, and kept here for the payments it has made.
-    """
-
-    __tablename__ = "customer_links"
-    __table_args__ = (
-        Index(
-            "uq_customer_links_user_id",
-            "user_id",
-            unique=True,
-            postgresql_where=text("replaced_at is null"),
-        ),
-        Index("ix_customer_links_history", "user_id"),
-    )
-
-    key: Mapped[UUID] = mapped_column(primary_key=True)
-    user_id: Mapped[str]
-    email: Mapped[str | None]
-    stripe_customer_id: Mapped[str | None] = mapped_column(index=True)
-    reserved_at: Mapped[datetime]
-    replaced_at: Mapped[datetime | None]
-
-
-def read(customer: StripeObject) -> dict[str, Any]:
-    return {"email": customer.get("email"), "name": customer.get("name")}
-
-
-CUSTOMER = Resource(
-    name="customer",
-    table=Customer,
-    read=read,
-    fetch=lambda c, id: c.v1.customers.retrieve_async(id),
-    events=("customer.created", "customer.updated", "customer.deleted"),
-    deletable=True,
-)
-RESOURCES = (CUSTOMER,)
 
 
 async def ensure(ctx: Context, *, user_id: str, email: str | None) -> str:
@@ -79,7 +35,8 @@ async def ensure(ctx: Context, *, user_id: str, email: str | None) -> str:
     Raises:
         Problem: Stripe could not be asked; the reservation stays and the next call resumes it.
     """
-    link = await _reserve(ctx, user_id=user_id, email=email)
+    async with ctx.db.transaction() as tx:
+        link = await reserve(tx, user_id=user_id, email=email, now=ctx.clock.now())
     if link.stripe_customer_id is not None:
         return str(link.stripe_customer_id)
     customer = await observe.create(
@@ -128,30 +85,30 @@ async def with_customer(
     return await work(await ensure(ctx, user_id=user_id, email=email))
 
 
-async def _reserve(ctx: Context, *, user_id: str, email: str | None) -> Row[Any]:
-    now = ctx.clock.now()
+async def reserve(
+    tx: AsyncConnection, *, user_id: str, email: str | None, now: datetime
+) -> Row[Any]:
+    """The user's link, locked: the one there is, or a new one instead of none, or of one whose
+    customer was deleted at Stripe.
+    """
     fresh = insert(CustomerLink).on_conflict_do_nothing()
     values = {"user_id": user_id, "email": email, "reserved_at": now}
-    async with ctx.db.transaction() as tx:
+    await tx.execute(fresh.values(**values, key=uuid4()))
+    link = await _now(tx, user_id)
+    if await _is_deleted(tx, link):
+        await change(tx, link.key, replaced_at=now)
         await tx.execute(fresh.values(**values, key=uuid4()))
-        link = await _current(tx, user_id)
-        if await _is_deleted(tx, link):
-            await _change(tx, link.key, replaced_at=now)
-            await tx.execute(fresh.values(**values, key=uuid4()))
-        elif link.stripe_customer_id is None and link.reserved_at < now - STALE_KEY:
-            await _change(tx, link.key, key=uuid4(), reserved_at=now)
-        return await _current(tx, user_id)
+    elif link.stripe_customer_id is None and link.reserved_at < now - STALE_KEY:
+        await change(tx, link.key, key=uuid4(), reserved_at=now)
+    return await _now(tx, user_id)
 
 
-async def _current(tx: AsyncConnection, user_id: str) -> Row[Any]:
-    query = select(CustomerLink).where(
-        CustomerLink.user_id == user_id, CustomerLink.replaced_at.is_(None)
-    )
-    return (await tx.execute(query.with_for_update())).one()
-
-
-async def _change(tx: AsyncConnection, key: UUID, /, **values: Any) -> None:
-    await tx.execute(update(CustomerLink).where(CustomerLink.key == key).values(values))
+async def _now(tx: AsyncConnection, user_id: str) -> Row[Any]:
+    # The first look may wait for a transaction that replaces the link; the second one sees what by.
+    link = await current(tx, user_id) or await current(tx, user_id)
+    if link is None:
+        raise InFlight("the customer is being linked by another request", retry_after=1)
+    return link
 
 
 async def _is_deleted(tx: AsyncConnection, link: Row[Any]) -> bool:
@@ -162,7 +119,7 @@ async def _is_deleted(tx: AsyncConnection, link: Row[Any]) -> bool:
 async def _renew(ctx: Context, key: UUID) -> None:
     """Reserve under another key: Stripe has answered this one with an error."""
     async with ctx.db.transaction() as tx:
-        await _change(tx, key, key=uuid4(), reserved_at=ctx.clock.now())
+        await change(tx, key, key=uuid4(), reserved_at=ctx.clock.now())
 
 
 async def _settle_link(ctx: Context, key: UUID, customer: str) -> str:
@@ -176,8 +133,3 @@ async def _settle_link(ctx: Context, key: UUID, customer: str) -> str:
         if linked.first() is None:
             raise InFlight("the customer is being made by another request", retry_after=1)
     return customer
-
-
-def users_customers(user_id: str) -> Any:
-    """Subquery: every customer that a user is or was."""
-    return select(CustomerLink.stripe_customer_id).where(CustomerLink.user_id == user_id)
