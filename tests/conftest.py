@@ -100,11 +100,18 @@ async def world(database: Database, shelf: Shelf) -> AsyncIterator[World]:
         yield opened
 
 
-LONGEST_FIRST = ("converge.test_orders", "dev.test_stack", "browser.", "ground.test_wheel")
+LONGEST_FIRST = (
+    "service.test_fuzz",
+    "converge.test_orders",
+    "dev.test_stack",
+    "browser.",
+    "ground.test_wheel",
+)
 """Modules that would be waited for at the end if a worker took them last."""
 
 UNMEASURED = (
     "sandbox.",
+    "service.test_fuzz",
     "browser.",
     "ground.",
     "converge.test_orders",

@@ -14,7 +14,7 @@ from payments.settings import UnsafeSettings
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How one topic is looked at, and which other topics must not have failed before."""
+    """How one topic is looked at, and which other topics must be well for that."""
 
     topic: str
     at: Callable[[Patient], Awaitable[Verdict]]
@@ -36,6 +36,7 @@ LOOKS: Final = (
     Look("Pooler", of_database.pooler, needing("Database")),
     Look("Deliveries", of_database.deliveries, needing("Migrations", "Webhook secrets")),
     Look("Account", of_stripe.account, needing("Secret key")),
+    Look("Charges", of_stripe.charges, needing("Account")),
     Look("Stamp", of_stripe.stamp, needing("Account", "Migrations")),
     Look("Clock", of_stripe.clock, needing("Account")),
     Look("Permissions", of_stripe.permissions, needing("Account")),
@@ -52,7 +53,7 @@ async def examine(patient: Patient) -> list[Finding]:
         if not look.needs <= healthy:
             continue
         verdict = await _look(look, patient)
-        if verdict.state != "failed":
+        if verdict.state == "ok":
             healthy.add(look.topic)
         fix = mask(verdict.fix)
         findings.append(Finding(look.topic, verdict.state, mask(verdict.said), fix))
