@@ -63,16 +63,17 @@ async def examine(patient: Patient) -> list[Finding]:
 async def _look(look: Look, patient: Patient) -> Verdict:
     try:
         return await look.at(patient)
-    except Problem as exc:
-        return doubtful(f"cannot be looked at: {exc.detail}", fix="payments doctor, once it can")
+    except Exception as exc:  # noqa: BLE001 - what hinders one look hinders no other
+        reason = exc.detail if isinstance(exc, Problem) else type(exc).__name__
+        return doubtful(f"cannot be looked at: {reason}", fix="mend this, then `payments doctor`")
 
 
 def refused(refusal: UnsafeSettings) -> list[Finding]:
     """The settings' own refusals: with these there is nothing to look at yet."""
-    lines = re.split(r"\n|; ", str(refusal))
+    lines = re.split(r"\n|; ", str(refusal).removeprefix("settings: "))
     return [Finding("Settings", "failed", mask(line), _variable(line)) for line in lines]
 
 
 def _variable(refusal: str) -> str:
-    named = re.findall(r"\b[A-Z][A-Z_0-9]{3,}\b", refusal.removeprefix("SETTINGS: "))
+    named = re.findall(r"\b[A-Z][A-Z_0-9]{3,}\b", refusal)
     return f"{named[0]}=…, as .env.example explains" if named else "see .env.example"

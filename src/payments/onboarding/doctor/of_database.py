@@ -21,7 +21,7 @@ def opened(patient: Patient) -> Database:
 
 
 async def server(patient: Patient) -> Verdict:
-    fix = "DATABASE_URL=postgresql://user:password@host/name"
+    fix = "DATABASE_URL=postgresql://…"
     if patient.db is None:
         return doubtful("DATABASE_URL is not set: only `payments dev` brings its own", fix=fix)
     try:
