@@ -46,6 +46,8 @@ def test_a_complete_server_starts(values: dict[str, Any]) -> None:
     assert made(**values).environment == values["environment"]
     by_keys = {**values, "secret_key": None, "jwks_url": "https://id.example/jwks"}
     assert made(**by_keys).jwks_url == "https://id.example/jwks"
+    by_own = {**values, "secret_key": None, "authenticate": "your_users:authenticate"}
+    assert callable(made(**by_own).authenticate)
 
 
 REFUSALS = [
