@@ -46,6 +46,8 @@ def test_a_complete_server_starts(values: dict[str, Any]) -> None:
     assert made(**values).environment == values["environment"]
     by_keys = {**values, "secret_key": None, "jwks_url": "https://id.example/jwks"}
     assert made(**by_keys).jwks_url == "https://id.example/jwks"
+    by_own = {**values, "secret_key": None, "authenticate": "your_users:authenticate"}
+    assert callable(made(**by_own).authenticate)
 
 
 def test_only_what_registers_the_webhook_endpoint_does_without_its_secret(
