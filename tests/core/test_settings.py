@@ -70,6 +70,8 @@ REFUSALS = [
     ({"secret_key": None}, "SECRET_KEY"),
     ({"secret_key": "short"}, "SECRET_KEY"),
     ({"stripe_api_base": "http://127.0.0.1:12111"}, "STRIPE_API_BASE"),
+    ({"stripe_secret_key": "sk_test_sandbox"}, "STRIPE_SECRET_KEY"),
+    ({"database_url": "postgresql://payments:password@db/payments"}, "DATABASE_URL"),
     ({"frontend_urls": "http://shop.example"}, "FRONTEND_URLS"),
     ({"frontend_urls": "https://shop.example,http://localhost:3000"}, "FRONTEND_URLS"),
     ({"frontend_urls": ","}, "FRONTEND_URLS"),
