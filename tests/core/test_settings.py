@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from payments.domains.checkout.redirects import return_urls
-from payments.settings import Settings, UnsafeSettings, load
+from payments.settings import Settings, Unregistered, UnsafeSettings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVE = {
@@ -46,6 +46,19 @@ def test_a_complete_server_starts(values: dict[str, Any]) -> None:
     assert made(**values).environment == values["environment"]
     by_keys = {**values, "secret_key": None, "jwks_url": "https://id.example/jwks"}
     assert made(**by_keys).jwks_url == "https://id.example/jwks"
+    by_own = {**values, "secret_key": None, "authenticate": "your_users:authenticate"}
+    assert callable(made(**by_own).authenticate)
+
+
+def test_only_what_registers_the_webhook_endpoint_does_without_its_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in STAGED.items():
+        monkeypatch.setenv(name.upper(), value)
+    monkeypatch.delenv("STRIPE_WEBHOOK_SECRET")
+    assert load(Unregistered).webhook_secrets == ()
+    with pytest.raises(UnsafeSettings, match="STRIPE_WEBHOOK_SECRET"):
+        load()
 
 
 REFUSALS = [

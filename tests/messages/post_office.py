@@ -26,6 +26,7 @@ class PostOffice:
         self.letters: list[EmailMessage] = []
         self.refused: dict[str, str] = {}
         self.taken: Callable[[], Awaitable[None]] = _answer_at_once
+        self._last: Any = None
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -40,6 +41,7 @@ class PostOffice:
         letter = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
         assert letter["To"] == ", ".join(envelope.rcpt_tos)
         self.letters.append(letter)
+        self._last = server
         await self.taken()
         return "250 OK"
 
@@ -54,6 +56,10 @@ class PostOffice:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+
+    def hang_up(self) -> None:
+        """Cut the connection that brought the last letter."""
+        self._last.transport.abort()
 
     def to(self, address: str) -> list[EmailMessage]:
         return [letter for letter in self.letters if letter["To"] == address]

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
+from core.test_cli import run
 from messages.conftest import ADMINS, Configure
 from messages.post_office import FULL, GONE, PostOffice
 from payments.messages import post
+from payments.messages.mail import server
 from payments.messages.post import Post
+from payments.settings import UnsafeSettings
 from payments.sync.outbox import Message, enqueue
 from world import Json, World
 
@@ -72,12 +77,15 @@ async def test_a_worker_killed_after_sending_sends_again_with_the_same_message_i
     async def kill() -> None:
         sending.cancel()
         office.taken = answer
-        await asyncio.Event().wait()
+        for _ in range(10):  # the task hears that it is over, then its connection is
+            await asyncio.sleep(0)
+        office.hang_up()
 
     answer, office.taken = office.taken, kill
     with suppress(asyncio.CancelledError):
         await sending
-    assert (await row(mailing, key))["outcome"] is None
+    left = await row(mailing, key)
+    assert (left["outcome"], left["error"], left["delivered"]) == (None, None, [])
     await mailing.work()
     assert len(office.letters) == 1, "its lease keeps others away"
     await later(mailing)
@@ -138,6 +146,58 @@ async def test_a_password_is_not_sent_in_the_open_nor_written_down(
     said = capfd.readouterr()
     assert "STARTTLS" in said.err
     assert "hunter2" not in said.err + said.out + str(left) + repr(mailing.settings)
+
+
+async def test_a_command_lists_what_was_given_up_and_sends_it_after_all(
+    mailing: World, office: PostOffice
+) -> None:
+    url = mailing.settings.database_url
+    assert url is not None
+    said = partial(run, "messages", DATABASE_URL=url.get_secret_value())
+    dead, waiting = await tell(mailing, 1), await tell(mailing, 2)
+    await mailing.db.execute(
+        "update outbox set attempts = 12, error = 'no such user', not_before = "
+        "case when id = $1 then null else now() end, outcome = case when id = $1 then 'dead' end",
+        dead,
+    )
+    listed = (await said("list")).stdout.splitlines()
+    assert sorted(listed) == [
+        f"dead      {dead}  12 attempts  no such user",
+        f"pending   {waiting}  12 attempts  no such user",
+    ]
+    refused = await said("resend", waiting)
+    assert refused.exit_code == 1
+    assert f"not among the dead: {waiting}" in refused.output
+    assert (await said("resend")).stdout == f"sent again  {dead}\n"
+    await mailing.work()
+    assert len(office.to(ANN)) == len(office.to(BOB)) == 2
+    [entry] = await mailing.rows("select act, subject from audit_log")
+    assert tuple(entry) == ("message.resent", dead)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("smtps://shop:p%40ss@mail.example", (465, "p@ss", True, False)),
+        ("smtp://shop:p%3Ass@mail.example", (587, "p:ss", False, True)),
+        ("smtp://mail.example:25", (25, None, False, None)),
+    ],
+)
+def test_a_password_has_tls_around_it_from_the_start_or_by_starttls(
+    url: str, found: tuple[object, ...]
+) -> None:
+    taken = server(url)
+    assert taken["hostname"] == "mail.example"
+    assert tuple(taken[name] for name in ("port", "password", "use_tls", "start_tls")) == found
+
+
+def test_services_without_their_library_stop_the_start_and_name_it(
+    world: World, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(apprise_urls=SecretStr("json://127.0.0.1"))
+    monkeypatch.setitem(sys.modules, "payments.messages.services", None)
+    with pytest.raises(UnsafeSettings, match=r"payments\[notify\]"):
+        opened(world)
 
 
 class Chat:

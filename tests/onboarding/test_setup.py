@@ -41,6 +41,9 @@ async def test_setup_makes_an_account_ready_and_a_second_run_changes_nothing(
     assert done == ["unchanged", "unchanged", "unchanged"]
     assert not WHSEC.search(again.output)
     assert (await registered(world), len(await world.events())) == ([made], events)
+    acts = await world.rows("select act, details from audit_log where subject = $1", made["id"])
+    assert [act["act"] for act in acts] == ["webhook_endpoint.created"]
+    assert secret not in acts[0]["details"]
 
 
 async def test_what_was_turned_in_the_dashboard_is_turned_back_as_often_as_it_is(

@@ -99,19 +99,19 @@ async def test_the_cli_itself_triggers_events(bench: Bench, tmp_path: Path) -> N
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed: apt install npm")
-    await _run(tmp_path, npm, "install", "--no-audit", "--no-fund", "@stripe/cli")
+    await run_program(tmp_path, npm, "install", "--no-audit", "--no-fund", "@stripe/cli")
     key = ("--api-key", "sk_test_of_the_cli")
     program = str(tmp_path / "node_modules/.bin/stripe")
     async with listening(bench.app) as url:
         for event in TRIGGERS:
-            said = await _run(tmp_path, program, "--api-base", url, *key, "trigger", event)
+            said = await run_program(tmp_path, program, "--api-base", url, *key, "trigger", event)
             assert "Trigger succeeded" in said
             await bench.settle()
             found = await bench.stripe.v1.events.list_async({"type": event})
             assert found.data, event
 
 
-async def _run(home: Path, *command: str) -> str:
+async def run_program(home: Path, *command: str) -> str:
     """What the program says; it may write into this folder alone."""
     environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     process = await asyncio.create_subprocess_exec(

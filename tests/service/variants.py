@@ -56,7 +56,9 @@ class _Server(uvicorn.Server):
 async def listening(app: Any) -> AsyncIterator[str]:
     """The address of an application on a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, lifespan="off", log_config=None, timeout_graceful_shutdown=1, date_header=False
+        )
         server = _Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from payments.settings import Settings, UnsafeSettings, load
+from payments.settings import Settings, Unregistered, UnsafeSettings, load
 
 if TYPE_CHECKING:
     from payments.onboarding.doctor import Finding
@@ -30,7 +30,7 @@ def doctor(
     from payments.onboarding.doctor import refused
 
     try:
-        findings = asyncio.run(_examine(load(), url, catalog))
+        findings = asyncio.run(_examine(load(Unregistered), url, catalog))
     except UnsafeSettings as exc:
         findings = refused(exc)
     typer.echo(_table(findings) if not as_json else json.dumps([asdict(f) for f in findings]))

@@ -13,6 +13,7 @@ from payments.cli.customers import customers
 from payments.cli.demo import demo
 from payments.cli.dev import dev
 from payments.cli.doctor import doctor
+from payments.cli.messages import messages
 from payments.cli.setup import setup
 from payments.cli.webhooks import webhooks
 from payments.settings import UnsafeSettings
@@ -30,6 +31,7 @@ for command in (
 app.add_typer(catalog, name="catalog")
 app.add_typer(customers, name="customers")
 app.add_typer(webhooks, name="webhooks")
+app.add_typer(messages, name="messages")
 
 
 def version(value: bool) -> None:

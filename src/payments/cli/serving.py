@@ -104,9 +104,12 @@ def migrate(
     revision: Annotated[str, typer.Argument(help="Where to; `head` is the newest.")] = "head",
 ) -> None:
     """Bring the database up to date. Safe to run at every start, from several machines at once."""
+    bring_up(load(), revision)
+
+
+def bring_up(settings: Settings, revision: str = "head") -> None:
     from payments.core import migrations
 
-    settings = load()
     if settings.database_url is None:
         raise UnsafeSettings("DATABASE_URL is not set")
     if settings.database_url_sync is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from payments.settings import Settings, load
+from payments.settings import Settings, Unregistered, load
 
 
 def setup(
@@ -23,12 +23,12 @@ def setup(
     Run it as often as you like: what is there already stays as it is. The secret of a new endpoint
     is printed this one time.
     """
-    from payments.cli.serving import migrate
+    from payments.cli.serving import bring_up
 
-    settings = load()
+    settings = load(Unregistered)
     if settings.live and not live:
         sys.exit("payments setup: this is a live key; say --live if you mean it")
-    migrate()
+    bring_up(settings)
     asyncio.run(_set_up(settings, url, catalog))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from payments.settings import Settings, load
+from payments.settings import Settings, Unregistered, load
 
 if TYPE_CHECKING:
     from payments.onboarding.endpoints import Registered
@@ -27,7 +27,7 @@ def register(
 
     The secret of a new endpoint is printed this one time.
     """
-    settings = load()
+    settings = load(Unregistered)
     if settings.live and not live:
         sys.exit("payments webhooks: this is a live key; say --live if you mean it")
     asyncio.run(_register(settings, url, event or []))
@@ -58,7 +58,7 @@ def say(step: "Step", made: "Registered", settings: Settings) -> None:
 @webhooks.command("list")
 def list_endpoints() -> None:
     """Show the endpoints of this account, and what `register` would change."""
-    asyncio.run(_list(load()))
+    asyncio.run(_list(load(Unregistered)))
 
 
 async def _list(settings: Settings) -> None:

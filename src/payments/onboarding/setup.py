@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from payments.context import Context
+from payments.core import audit
 from payments.domains.catalog.sync_file import Entry, push
 from payments.domains.portal import ensure_configuration
 from payments.onboarding import endpoints
@@ -38,6 +39,10 @@ async def endpoint(ctx: Context, url: str, also: Sequence[str] = ()) -> tuple[St
     events = endpoints.followed(ctx.sync.registry, also)
     address = endpoints.checked(url, live=ctx.settings.live)
     made = await endpoints.register(ctx.stripe, url=address, events=events)
+    if made.done != "unchanged":
+        act = f"webhook_endpoint.{made.done}"
+        async with ctx.db.transaction() as tx:
+            await audit.record(tx, None, act=act, subject=made.id, url=address)
     return Step("Webhook endpoint", made.done, f"{made.id}, {len(events)} events"), made
 
 

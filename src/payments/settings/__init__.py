@@ -1,7 +1,7 @@
 """What the environment may say; unsafe values stop the start and name the way out."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -49,6 +49,8 @@ class Settings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
     )
+
+    needs_webhook_secret: ClassVar[bool] = True
 
     environment: Environment = Field(
         "development", description="staging and production refuse test conveniences"
@@ -231,14 +233,20 @@ STALE_KEY = timedelta(hours=23)
 """Stripe keeps an idempotency key for at least 24 h; ours is never sent again after this."""
 
 
-def load() -> Settings:
+class Unregistered(Settings):
+    """The same for what registers the webhook endpoint: its secret is not known before."""
+
+    needs_webhook_secret: ClassVar[bool] = False
+
+
+def load(kind: type[Settings] = Settings) -> Settings:
     """Read the environment.
 
     Raises:
         UnsafeSettings: one line for each variable that is missing, malformed or unsafe.
     """
     try:
-        return Settings()  # pydantic-settings reads the environment
+        return kind()  # pydantic-settings reads the environment
     except ValidationError as exc:
         lines = (
             f"{'.'.join(map(str, error['loc'])).upper() or 'settings'}: {error['msg']}"

@@ -40,7 +40,7 @@ def exposure_problems(settings: "Settings") -> list[str]:
     required = {
         "DATABASE_URL": settings.database_url,
         "STRIPE_SECRET_KEY": settings.stripe_secret_key,
-        "STRIPE_WEBHOOK_SECRET": settings.webhook_secrets,
+        "STRIPE_WEBHOOK_SECRET": settings.webhook_secrets or not settings.needs_webhook_secret,
         "SECRET_KEY or JWKS_URL": settings.secret_key or settings.jwks_url or settings.authenticate,
     }
     found = [

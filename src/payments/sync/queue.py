@@ -142,3 +142,17 @@ async def postpone(
         return True
     log.warning("postponed", id=row.id, wait=wait, attempts=attempts, error=bound["error"])
     return False
+
+
+async def revive(tx: AsyncConnection, table: type[Work], ids: Collection[str]) -> list[str]:
+    """Give dead rows a new life, all of them when none are named; return which had died."""
+    query = f"""
+        update {table.__tablename__}
+        set not_before = now(), received_at = now(), outcome = null, error = null, attempts = 0,
+            generation = generation + 1
+        where outcome = 'dead' and (id = any(:ids) or cardinality(cast(:ids as text[])) = 0)
+        returning id
+    """  # noqa: S608 - a table of ours
+    revived = list((await tx.execute(text(query), {"ids": list(ids)})).scalars())
+    await tx.execute(text(f"select pg_notify('{CHANNEL}', '')"))
+    return revived

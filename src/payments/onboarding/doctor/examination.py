@@ -14,7 +14,7 @@ from payments.settings import UnsafeSettings
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How one topic is looked at, and which other topics must not have failed before."""
+    """How one topic is looked at, and which other topics must be well for that."""
 
     topic: str
     at: Callable[[Patient], Awaitable[Verdict]]
@@ -36,6 +36,7 @@ LOOKS: Final = (
     Look("Pooler", of_database.pooler, needing("Database")),
     Look("Deliveries", of_database.deliveries, needing("Migrations", "Webhook secrets")),
     Look("Account", of_stripe.account, needing("Secret key")),
+    Look("Charges", of_stripe.charges, needing("Account")),
     Look("Stamp", of_stripe.stamp, needing("Account", "Migrations")),
     Look("Clock", of_stripe.clock, needing("Account")),
     Look("Permissions", of_stripe.permissions, needing("Account")),
@@ -52,7 +53,7 @@ async def examine(patient: Patient) -> list[Finding]:
         if not look.needs <= healthy:
             continue
         verdict = await _look(look, patient)
-        if verdict.state != "failed":
+        if verdict.state == "ok":
             healthy.add(look.topic)
         fix = mask(verdict.fix)
         findings.append(Finding(look.topic, verdict.state, mask(verdict.said), fix))
@@ -62,16 +63,17 @@ async def examine(patient: Patient) -> list[Finding]:
 async def _look(look: Look, patient: Patient) -> Verdict:
     try:
         return await look.at(patient)
-    except Problem as exc:
-        return doubtful(f"cannot be looked at: {exc.detail}", fix="payments doctor, once it can")
+    except Exception as exc:  # noqa: BLE001 - what hinders one look hinders no other
+        reason = exc.detail if isinstance(exc, Problem) else type(exc).__name__
+        return doubtful(f"cannot be looked at: {reason}", fix="mend this, then `payments doctor`")
 
 
 def refused(refusal: UnsafeSettings) -> list[Finding]:
     """The settings' own refusals: with these there is nothing to look at yet."""
-    lines = re.split(r"\n|; ", str(refusal))
+    lines = re.split(r"\n|; ", str(refusal).removeprefix("settings: "))
     return [Finding("Settings", "failed", mask(line), _variable(line)) for line in lines]
 
 
 def _variable(refusal: str) -> str:
-    named = re.findall(r"\b[A-Z][A-Z_0-9]{3,}\b", refusal.removeprefix("SETTINGS: "))
+    named = re.findall(r"\b[A-Z][A-Z_0-9]{3,}\b", refusal)
     return f"{named[0]}=…, as .env.example explains" if named else "see .env.example"

@@ -27,12 +27,17 @@ async def account(patient: Patient) -> Verdict:
         return wrong(
             exc.detail, fix="STRIPE_SECRET_KEY=…, a key of this account that is not revoked"
         )
-    if answer.object.get("charges_enabled") is False and patient.settings.live:
-        return wrong(
-            f"{answer.object['id']} may not charge yet",
-            fix="finish the activation: https://dashboard.stripe.com/account",
-        )
     return well(str(answer.object["id"]))
+
+
+async def charges(patient: Patient) -> Verdict:
+    answer = await patient.stripe.call(lambda c: c.v1.accounts.retrieve_current_async())
+    if patient.settings.live and not answer.object["charges_enabled"]:
+        return wrong(
+            "Stripe does not let this account charge yet",
+            fix="finish its activation: https://dashboard.stripe.com/account/onboarding",
+        )
+    return well("may be made" if patient.settings.live else "are tests")
 
 
 async def stamp(patient: Patient) -> Verdict:
