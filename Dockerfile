@@ -8,12 +8,12 @@ WORKDIR /build
 
 # The dependencies alone: a change of our code does not install them again.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --frozen --no-dev --extra notify --no-install-project
 
 COPY README.md LICENSE ./
 COPY alembic ./alembic
 COPY src ./src
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --frozen --no-dev --extra notify --no-editable
 
 
 FROM python:3.11-slim-bookworm

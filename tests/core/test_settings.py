@@ -46,6 +46,8 @@ def test_a_complete_server_starts(values: dict[str, Any]) -> None:
     assert made(**values).environment == values["environment"]
     by_keys = {**values, "secret_key": None, "jwks_url": "https://id.example/jwks"}
     assert made(**by_keys).jwks_url == "https://id.example/jwks"
+    by_own = {**values, "secret_key": None, "authenticate": "your_users:authenticate"}
+    assert callable(made(**by_own).authenticate)
 
 
 def test_only_what_registers_the_webhook_endpoint_does_without_its_secret(
@@ -68,6 +70,8 @@ REFUSALS = [
     ({"secret_key": None}, "SECRET_KEY"),
     ({"secret_key": "short"}, "SECRET_KEY"),
     ({"stripe_api_base": "http://127.0.0.1:12111"}, "STRIPE_API_BASE"),
+    ({"stripe_secret_key": "sk_test_sandbox"}, "STRIPE_SECRET_KEY"),
+    ({"database_url": "postgresql://payments:password@db/payments"}, "DATABASE_URL"),
     ({"frontend_urls": "http://shop.example"}, "FRONTEND_URLS"),
     ({"frontend_urls": "https://shop.example,http://localhost:3000"}, "FRONTEND_URLS"),
     ({"frontend_urls": ","}, "FRONTEND_URLS"),

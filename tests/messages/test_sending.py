@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -14,7 +15,9 @@ from core.test_cli import run
 from messages.conftest import ADMINS, Configure
 from messages.post_office import FULL, GONE, PostOffice
 from payments.messages import post
+from payments.messages.mail import server
 from payments.messages.post import Post
+from payments.settings import UnsafeSettings
 from payments.sync.outbox import Message, enqueue
 from world import Json, World
 
@@ -170,6 +173,31 @@ async def test_a_command_lists_what_was_given_up_and_sends_it_after_all(
     assert len(office.to(ANN)) == len(office.to(BOB)) == 2
     [entry] = await mailing.rows("select act, subject from audit_log")
     assert tuple(entry) == ("message.resent", dead)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("smtps://shop:p%40ss@mail.example", (465, "p@ss", True, False)),
+        ("smtp://shop:p%3Ass@mail.example", (587, "p:ss", False, True)),
+        ("smtp://mail.example:25", (25, None, False, None)),
+    ],
+)
+def test_a_password_has_tls_around_it_from_the_start_or_by_starttls(
+    url: str, found: tuple[object, ...]
+) -> None:
+    taken = server(url)
+    assert taken["hostname"] == "mail.example"
+    assert tuple(taken[name] for name in ("port", "password", "use_tls", "start_tls")) == found
+
+
+def test_services_without_their_library_stop_the_start_and_name_it(
+    world: World, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(apprise_urls=SecretStr("json://127.0.0.1"))
+    monkeypatch.setitem(sys.modules, "payments.messages.services", None)
+    with pytest.raises(UnsafeSettings, match=r"payments\[notify\]"):
+        opened(world)
 
 
 class Chat:

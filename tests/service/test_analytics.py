@@ -24,7 +24,8 @@ async def figures(world: World, **query: object) -> Json:
 
 async def test_the_last_days_are_summed_up_to_the_cent_and_the_kind_of_card(world: World) -> None:
     assert (await figures(world))["total_amount"] == 0
-    first, *_ = [await paid(world, card) for card in ("pm_card_visa", "pm_usBankAccount")]
+    cards = ("pm_card_visa", "pm_usBankAccount", "pm_card_createDispute")
+    first, *_ = [await paid(world, card) for card in cards]
     await paid(world, "pm_card_visa_chargeDeclined")
     form = {"payment_intent": first["id"], "amount": "2500", "reason": "requested_by_customer"}
     assert (await world.stripe.post("/v1/refunds", data=form)).status_code == 200
@@ -35,21 +36,23 @@ async def test_the_last_days_are_summed_up_to_the_cent_and_the_kind_of_card(worl
     [usd] = found["currencies"]
     ledger = (await world.at_stripe("GET", "/v1/balance_transactions"))["data"]
     fees, net = (sum(entry[name] for entry in ledger) for name in ("fee", "net"))
-    assert (found["total_payments"], found["total_amount"]) == (2, 2 * DEPOSIT)
+    assert (found["total_payments"], found["total_amount"]) == (3, 3 * DEPOSIT)
     assert found["currency"] == usd["currency"] == "usd"
     assert (usd["fees"], usd["net"]) == (fees, net)
     assert fees > 0
-    assert net == 2 * DEPOSIT - 2500 - fees
+    assert net == 3 * DEPOSIT - 2500 - DEPOSIT - fees
     assert usd["refunds"] == {"count": 1, "amount": 2500}
-    assert usd["disputes"] == {"count": 0, "amount": 0}
+    assert usd["disputes"] == {"count": 1, "amount": DEPOSIT}
     assert found["payment_methods"] == [
-        {"type": kind, "currency": "usd", "count": 1, "amount": DEPOSIT}
-        for kind in ("card", "us_bank_account")
+        {"type": kind, "currency": "usd", "count": count, "amount": count * DEPOSIT}
+        for kind, count in (("card", 2), ("us_bank_account", 1))
     ]
-    assert [each["reporting_category"] for each in usd["categories"]] == ["charge", "refund"]
+    categories = [each["reporting_category"] for each in usd["categories"]]
+    assert categories == ["charge", "dispute", "refund"]
     outcomes = found["outcomes"]
-    assert (outcomes["succeeded"], outcomes["failed"], outcomes["refunded"]) == (2, 1, 1)
-    assert (outcomes["success_rate"], outcomes["refund_rate"]) == (0.6667, 0.5)
+    assert (outcomes["succeeded"], outcomes["failed"]) == (3, 1)
+    assert (outcomes["refunded"], outcomes["disputed"]) == (1, 1)
+    assert (outcomes["success_rate"], outcomes["dispute_rate"]) == (0.75, 0.3333)
     [pattern] = found["refund_patterns"]
     assert (pattern["reason"], pattern["amount"]) == ("requested_by_customer", 2500)
     assert found["links"]["analytics"] == "https://dashboard.stripe.com/test/analytics"

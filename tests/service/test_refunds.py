@@ -192,10 +192,13 @@ async def test_another_customers_refund_is_not_there(world: World) -> None:
 async def test_who_refunded_and_why_stays_written_down(world: World) -> None:
     _, payment = await paid(world)
     await refund(world, payment, reason="the cook was ill")
-    [entry] = await world.rows("select * from audit_log")
+    [entry] = await world.rows("select * from audit_log where act like 'refund%'")
     assert (entry["actor"], entry["role"], entry["act"]) == ("boss", "admin", "refund.requested")
     assert (entry["subject"], entry["reason"]) == (payment, "the cook was ill")
     assert entry["request_id"]
+    [opened] = await world.rows("select * from audit_log where act = 'payment.opened'")
+    assert (opened["actor"], opened["role"]) == ("u-1", "user")
+    assert '"amount": 10000' in opened["details"]
     for change in (
         "update audit_log set actor = 'x'",
         "delete from audit_log",

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from ipaddress import ip_address
 from math import ceil
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,11 +25,17 @@ def serve(
     from payments.app import create_app
 
     settings = load()
+    host = host or settings.host
+    if settings.environment == "development" and not is_loopback(host):
+        raise UnsafeSettings(
+            f"development gives tokens to anybody who asks, so it is not served on {host}: leave "
+            "HOST and --host away, or set ENVIRONMENT to staging or production"
+        )
     app = create_app(settings)
     asyncio.run(_preflight(app, settings))
     uvicorn.run(
         app,
-        host=host or settings.host,
+        host=host,
         port=settings.port if port is None else port,
         log_config=None,
         access_log=False,
@@ -36,6 +43,13 @@ def serve(
         proxy_headers=False,  # TRUSTED_PROXIES says whom to believe, in the application itself
         timeout_graceful_shutdown=ceil(settings.request_timeout),
     )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _preflight(app: "FastAPI", settings: Settings) -> None:

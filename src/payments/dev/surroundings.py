@@ -16,9 +16,9 @@ from pydantic import SecretStr
 
 import payments
 from payments.settings import Settings
+from payments.settings.refusals import SANDBOX_KEY
 
 SANDBOX_ACCOUNT = "acct_sandbox"
-SANDBOX_KEY = "sk_test_sandbox"
 SANDBOX_PUBLISHABLE_KEY = "pk_test_sandbox"
 STRIPE = "https://api.stripe.com"
 HOME = Path(".payments")

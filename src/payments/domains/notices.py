@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.domains.customers import Customer, CustomerLink
@@ -112,7 +112,7 @@ def _refunds(intents: Collection[str]) -> Select[Any]:
         .join(PaymentIntent, PaymentIntent.id == Refund.payment_intent)
         .where(
             Refund.payment_intent.in_(intents),
-            PaymentIntent.reference.is_not(None),
+            or_(PaymentIntent.reference.is_not(None), Refund.request.is_not(None)),
             Refund.status == "failed",
         )
     )

@@ -29,7 +29,7 @@ class Mail:
     name = "mail"
 
     def __init__(self, url: str, *, sender: str, admins: Sequence[str], letters: Letters) -> None:
-        self._server = _server(url)
+        self._server = server(url)
         self._sender, self._admins, self._letters = sender, admins, letters
 
     def addresses(self, message: Claimed) -> Sequence[str]:
@@ -62,7 +62,7 @@ class Mail:
         return mail
 
 
-def _server(url: str) -> dict[str, Any]:
+def server(url: str) -> dict[str, Any]:
     """How to reach a server. `smtps://` is TLS from the start; `smtp://` goes over to TLS where the
     server can, and must where there is a password to keep.
     """

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 TEST_KEYS: Final = ("sk_test_", "rk_test_")
 LIVE_KEYS: Final = ("sk_live_", "rk_live_")
+SANDBOX_KEY: Final = "sk_test_sandbox"
+EXAMPLE_PASSWORD: Final = "password"  # noqa: S105 - the one in .env.example, which is no secret
 MIN_SECRET_BYTES: Final = 32  # RFC 7518 §3.2: an HS256 key is at least as long as its hash
 
 
@@ -32,7 +34,7 @@ def key_problems(settings: "Settings") -> list[str]:
 
 
 def exposure_problems(settings: "Settings") -> list[str]:
-    """What a server that others can reach must have."""
+    """What a server that others can reach must have, and must not be."""
     if settings.environment == "development":
         return []
     required = {
@@ -44,13 +46,24 @@ def exposure_problems(settings: "Settings") -> list[str]:
     found = [
         f"{settings.environment} needs {name}" for name, value in required.items() if not value
     ]
-    if settings.stripe_api_base:
-        found.append(
-            f"{settings.environment} refuses STRIPE_API_BASE: it would talk to another Stripe"
-        )
+    found += _default_problems(settings)
     insecure = [url for url in settings.frontends if urlsplit(url).scheme != "https"]
     if insecure:
         found.append(
             f"FRONTEND_URLS must be https in {settings.environment}: {', '.join(insecure)}"
         )
+    return found
+
+
+def _default_problems(settings: "Settings") -> list[str]:
+    """What belongs to the development stack, or stands in the example for all to read."""
+    found, key, database = [], settings.stripe_secret_key, settings.database_url
+    if settings.stripe_api_base:
+        found.append(
+            f"{settings.environment} refuses STRIPE_API_BASE: it would talk to another Stripe"
+        )
+    if key and key.get_secret_value() == SANDBOX_KEY:
+        found.append("STRIPE_SECRET_KEY is the offline Stripe's: set one of your own account")
+    if database and urlsplit(database.get_secret_value()).password == EXAMPLE_PASSWORD:
+        found.append("DATABASE_URL has the password of the example: choose another")
     return found

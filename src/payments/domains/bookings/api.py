@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context, Ctx
-from payments.core import errors, idempotency, paging
+from payments.core import audit, errors, idempotency, paging
 from payments.core.errors import Conflict, Forbidden, Invalid
 from payments.core.idempotency import Idempotent, KeyReused
 from payments.core.money import display, ensure_chargeable
@@ -130,6 +130,10 @@ async def _change(ctx: Context, id: str, body: BookingUpdate, who: Principal) ->
         if price:
             await ensure_closed(tx, reference)
             _refuse_processing(before)
+            old = {name: getattr(before, name) for name in price}
+            await audit.record(
+                tx, who, act="booking.repriced", subject=id, old=old, new=dict(price)
+            )
         changes = {**body.model_dump(exclude_unset=True, exclude=set(PRICE)), **price}
         await tx.execute(update(Booking).where(Booking.id == id).values(**changes, updated_at=now))
         await Bookings().paid(tx, ids=[id], now=now)

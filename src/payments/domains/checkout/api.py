@@ -125,7 +125,7 @@ async def _open(
         def stripes(offer: Offer) -> dict[str, Any]:
             return params(reference, offer, customer)
 
-        return await open_payable(ctx, Wish(reference, form, price, stripes, key))
+        return await open_payable(ctx, Wish(reference, form, price, stripes, who, key))
 
     async with ctx.db.transaction() as tx:
         owner = (await price(tx)).owner

@@ -12,9 +12,10 @@ from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context
-from payments.core import idempotency
+from payments.core import audit, idempotency
 from payments.core.errors import Conflict, InFlight, StripeRejected
 from payments.core.idempotency import Repeatable
+from payments.core.principal import Principal
 from payments.domains.checkout.tables import CHECKOUT_SESSION, OpenPayable, slot
 from payments.domains.payables import Offer
 from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
@@ -43,6 +44,7 @@ class Wish:
     form: Form
     price: Callable[[AsyncConnection], Awaitable[Offer]]
     params: Callable[[Offer], dict[str, Any]]
+    who: Principal
     key: Repeatable | None
 
 
@@ -110,7 +112,12 @@ async def _row_for(
         params=params,
         reserved_at=now,
     )
-    return (await tx.execute(added.returning(OpenPayable))).one(), []
+    row = (await tx.execute(added.returning(OpenPayable))).one()
+    await audit.record(
+        tx, wish.who, act="payment.opened", subject=wish.reference, payable=row.id.hex,
+        purpose=offer.purpose, amount=offer.money.amount, currency=offer.money.currency,
+    )  # fmt: skip
+    return row, []
 
 
 async def _open_rows(

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.core.db import Base
-from payments.core.telemetry import alert
 from payments.domains.payables import APP
 from payments.domains.payments import PAYMENT_INTENT, references, root_of
 from payments.sync.resources import Mirror, Observed, Resource, StripeObject
@@ -118,20 +117,14 @@ _FOLLOW: Final = text(
     from stripe.refunds r
     where r.payment_intent = any(:intents) and r.request = q.id::text
       and (q.stripe_id, q.state) is distinct from (r.id, coalesce(r.status, q.state))
-    returning q.id, q.payment_intent, q.amount, q.currency, q.state, r.id as refund,
-              r.failure_reason
     """
 )
 
 
 async def settle(tx: AsyncConnection, roots: frozenset[str], now: datetime) -> None:
     """Link each request to the refund that Stripe made of it, and follow its state."""
-    if not (intents := sorted(_intents(roots))):
-        return
-    for row in (await tx.execute(_FOLLOW, {"intents": intents, "now": now})).all():
-        if row.state == "failed":
-            facts = row._asdict() | {"id": str(row.id)}
-            alert("refund_failed", "a refund failed and gave its amount back", **facts)
+    if intents := sorted(_intents(roots)):
+        await tx.execute(_FOLLOW, {"intents": intents, "now": now})
 
 
 def _intents(roots: Iterable[str]) -> set[str]:
