@@ -16,6 +16,7 @@ import pytest_asyncio
 import stamina
 import stripe
 
+from leaks import WATCH, watching
 from payments.core import migrations
 from payments.dev.postgres import EmbeddedPostgres
 from world import APPLICATIONS, Database, Shelf, World, open_world
@@ -30,6 +31,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0.001)
     with stamina.set_testing(True, attempts=3):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs_are_watched() -> Iterator[None]:
+    with watching():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(logs_are_watched: None) -> Iterator[None]:
+    yield
+    assert not (leaked := WATCH.take()), f"a secret stands in the log: {leaked}"
 
 
 @pytest.fixture(scope="session")
