@@ -63,7 +63,8 @@ def create_app(  # noqa: PLR0913 - each is one thing an adopter may bring
 
     Args:
         settings: read from the environment when left out.
-        authenticate: your own way from a request to a principal, instead of AUTHENTICATE or JWT.
+        authenticate: your own way from a request to a principal, instead of AUTHENTICATE or JWT;
+            asked once a request, before its body is read.
         payables: your own things that can be paid for, beside bookings and PAYABLES. The worker
             knows those of PAYABLES alone.
         routers: further routes, under no prefix.

@@ -46,6 +46,16 @@ SECRET_NAMES: Final = frozenset(
     }
 )
 
+NOISY: Final = (
+    "uvicorn.access",
+    "httpx2",
+    "httpcore2",
+    "asyncio",
+    "apprise",
+    "alembic.runtime.migration",
+)
+"""Libraries that tell of each request or connection."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -105,14 +115,7 @@ def configure(*, level: str, fmt: str, stripe_debug: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("stripe").setLevel("DEBUG" if stripe_debug else "WARNING")
-    for noisy in (
-        "uvicorn.access",
-        "httpx2",
-        "httpcore2",
-        "asyncio",
-        "apprise",
-        "alembic.runtime.migration",
-    ):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel("WARNING")
 
 
