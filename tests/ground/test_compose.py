@@ -74,7 +74,9 @@ def test_the_example_filled_in_makes_a_server_that_starts(monkeypatch: pytest.Mo
         assert settings.proxies
 
 
-@pytest.mark.parametrize("name", set(FILLED) - {"SECRET_KEY"})  # JWKS_URL may take its place
+@pytest.mark.parametrize(
+    "name", sorted(set(FILLED) - {"SECRET_KEY"})
+)  # JWKS_URL may take its place
 def test_what_is_missing_is_named_with_what_to_set(name: str) -> None:
     with pytest.raises(Missing, match=rf"{name}: set it in \.env: \S"):
         composed(env_file(**FILLED | {name: ""}))
