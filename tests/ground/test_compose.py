@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
-from payments.settings import Settings
+from payments.settings import Settings, Unregistered
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "compose.yaml").read_text()
@@ -75,11 +76,23 @@ def test_the_example_filled_in_makes_a_server_that_starts(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(FILLED) - {"SECRET_KEY"})
-)  # JWKS_URL may take its place
+    "name", ["ENVIRONMENT", "FRONTEND_URLS", "POSTGRES_PASSWORD", "STRIPE_SECRET_KEY"]
+)
 def test_what_is_missing_is_named_with_what_to_set(name: str) -> None:
     with pytest.raises(Missing, match=rf"{name}: set it in \.env: \S"):
         composed(env_file(**FILLED | {name: ""}))
+
+
+def test_only_what_serves_waits_for_the_secret_that_setup_prints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env = env_file(**FILLED | {"STRIPE_WEBHOOK_SECRET": ""})
+    for variable, said in given(composed(env)["services"]["api"], env).items():
+        if variable != "PATH":
+            monkeypatch.setenv(variable, said)
+    assert Unregistered(_env_file=None).webhook_secrets == ()
+    with pytest.raises(ValidationError, match="production needs STRIPE_WEBHOOK_SECRET"):
+        Settings(_env_file=None)
 
 
 def test_every_variable_of_the_file_is_explained_in_the_example() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from payments.settings import Settings, UnsafeSettings, load
+from payments.settings import Settings, Unregistered, UnsafeSettings, load
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -104,7 +104,7 @@ def migrate(
     revision: Annotated[str, typer.Argument(help="Where to; `head` is the newest.")] = "head",
 ) -> None:
     """Bring the database up to date. Safe to run at every start, from several machines at once."""
-    bring_up(load(), revision)
+    bring_up(load(Unregistered), revision)
 
 
 def bring_up(settings: Settings, revision: str = "head") -> None:
