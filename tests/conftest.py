@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import greenlet
 import pytest
 import pytest_asyncio
 import stamina
 import stripe
 
+from leaks import WATCH, watching
 from payments.core import migrations
 from payments.dev.postgres import EmbeddedPostgres
 from world import APPLICATIONS, Database, Shelf, World, open_world
 
 TEMPLATE = "payments_template"
+TRACING = pytest.StashKey["Tracing | None"]()
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +35,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def logs_are_watched() -> Iterator[None]:
+    with watching():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(logs_are_watched: None) -> Iterator[None]:
+    yield
+    assert not (leaked := WATCH.take()), f"a secret stands in the log: {leaked}"
+
+
 @pytest.fixture(scope="session")
 def measured(pytestconfig: pytest.Config) -> dict[str, str]:
     """The environment that makes a process of its own add to the coverage. For those few whose code
@@ -41,7 +56,7 @@ def measured(pytestconfig: pytest.Config) -> dict[str, str]:
         return {}
     root = pytestconfig.rootpath
     return {
-        "COVERAGE_PROCESS_START": str(root / "pyproject.toml"),
+        "COVERAGE_PROCESS_START": str(root / "tests/processes.coveragerc"),
         "COVERAGE_FILE": str(root / ".coverage"),
     }
 
@@ -125,19 +140,50 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
 
 
+class Tracing:
+    """Keeps coverage's tracer, which doubles the time of what it sees, away from where nothing of
+    `payments` runs for the first time: some modules, and the greenlets in which SQLAlchemy works.
+    """
+
+    def __init__(self, tracer: Any) -> None:
+        self._tracer = tracer
+        self._wanted = True
+        greenlet.settrace(self._switched)
+
+    def rest(self) -> None:
+        self._wanted = False
+        self._tracer.stop()
+
+    def resume(self) -> None:
+        self._wanted = True
+        self._tracer.start()
+
+    def _switched(self, _: str, between: tuple[Any, Any]) -> None:
+        in_greenlet = between[1].parent is not None
+        if in_greenlet:
+            self._tracer.stop()
+        elif self._wanted:
+            self._tracer.start()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    tracer = sys.gettrace()
+    session.config.stash[TRACING] = Tracing(tracer) if hasattr(tracer, "stop") else None
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """The mark `no_cover` pauses one of the two collectors that pytest-cov starts in a worker; the
     other goes on tracing.
     """
-    tracer = sys.gettrace()
-    if tracer is None or not _module(item).startswith(UNMEASURED):
+    tracing = item.config.stash[TRACING]
+    if tracing is None or not _module(item).startswith(UNMEASURED):
         return (yield)
-    sys.settrace(None)
+    tracing.rest()
     try:
         return (yield)
     finally:
-        sys.settrace(tracer)
+        tracing.resume()
 
 
 def _module(item: pytest.Item) -> str:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from leaks import WATCH
 from payments.settings import Settings
 
 NOTHING: Mapping[str, str] = {}
@@ -73,6 +74,8 @@ async def started(
         if process.returncode is None:
             process.kill()
             await process.wait()
+        for log in (data_dir / "logs").glob("*.log"):
+            WATCH.look(log.name, log.read_text())
 
 
 @asynccontextmanager

@@ -162,6 +162,7 @@ async def objects(world: World) -> dict[str, list[str]]:
     refund = await world.ask("POST", "/stripe/refund", body, role="admin")
     await world.converge()
     await ensure_configuration(world.ctx)
+    customer = await world.ask("GET", "/customers/u-1")
     bookings = [booking["id"], other["id"]]
     return {
         "bookings": bookings,
@@ -170,6 +171,8 @@ async def objects(world: World) -> dict[str, list[str]]:
         "payments": [payment["id"]],
         "payment_id": [payment["id"]],
         "refunds": [refund["id"]],
+        "user_id": ["u-1", "u-2"],
+        "stripe_customer_id": [customer["stripe_customer_id"]],
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from payments.domains.portal import ensure_configuration
 from world import BOOKING, Json, World, together
 
 
@@ -83,3 +84,12 @@ async def test_no_secret_is_kept_with_a_key(world: World) -> None:
     secret = (await send(world, "/stripe/create-payment-intent", body, "k")).json()["client_secret"]
     [kept] = await world.rows("select * from idempotency_keys where key = 'k'")
     assert secret not in str(dict(kept))
+
+
+async def test_a_repeated_click_opens_the_same_portal(world: World) -> None:
+    await ensure_configuration(world.ctx)
+    body = {"return_url": "https://shop.example/account"}
+    first = (await send(world, "/stripe/portal-link", body, "k")).json()
+    assert (await send(world, "/stripe/portal-link", body, "k")).json() == first
+    assert (await send(world, "/stripe/portal-link", body, "l")).json()["url"] != first["url"]
+    assert (await send(world, "/stripe/portal-link", {}, "k")).status_code == 422

@@ -105,7 +105,14 @@ def configure(*, level: str, fmt: str, stripe_debug: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("stripe").setLevel("DEBUG" if stripe_debug else "WARNING")
-    for noisy in ("uvicorn.access", "httpx2", "httpcore2", "asyncio", "apprise"):
+    for noisy in (
+        "uvicorn.access",
+        "httpx2",
+        "httpcore2",
+        "asyncio",
+        "apprise",
+        "alembic.runtime.migration",
+    ):
         logging.getLogger(noisy).setLevel("WARNING")
 
 

@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from payments.context import Context, Ctx
-from payments.core import errors
+from payments.core import errors, idempotency
 from payments.core.errors import Forbidden, Unavailable
+from payments.core.idempotency import Idempotent, KeyReused, Repeatable
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import Body, ObjectId
 from payments.domains import customers
@@ -46,31 +47,44 @@ class PortalLinkOut(BaseModel):
     return_url: str
 
 
-FAILS = errors.problems(
+CAUSES = (
     errors.Unauthenticated, errors.Forbidden, errors.Conflict, errors.InFlight,
     errors.Invalid, errors.StripeRejected, errors.StripeFailed, errors.StripeBusy,
     PortalNotConfigured, errors.StripeTimeout,
 )  # fmt: skip
 
 
-@router.post("/portal-link", responses=FAILS | errors.problems(errors.BodyTooLarge))
-async def create_portal_link(body: PortalLinkCreate, ctx: Ctx, who: Authenticated) -> PortalLinkOut:
+@router.post("/portal-link", responses=errors.problems(*CAUSES, KeyReused, errors.BodyTooLarge))
+async def create_portal_link(
+    body: PortalLinkCreate, ctx: Ctx, who: Authenticated, key: Idempotent
+) -> PortalLinkOut:
     """A link to Stripe's portal, where customers keep their cards and read their invoices. Ask for
     one when the customer clicks; do not store it.
     """
-    return await _link(ctx, who, user_id=body.user_id, return_url=body.return_url)
+    async with idempotency.held(ctx.db, key):
+        click = await _click(ctx, key)
+        return await _link(ctx, who, user_id=body.user_id, return_url=body.return_url, click=click)
 
 
-@router.get("/customer-portal", responses=FAILS)
+async def _click(ctx: Context, key: Repeatable | None) -> str:
+    """Each click is another session at Stripe; a repeated request is the same click."""
+    async with ctx.db.transaction() as tx:
+        if earlier := await idempotency.claim(tx, key, now=ctx.clock.now()):
+            return earlier
+        await idempotency.bind(tx, key, click := uuid4().hex)
+        return click
+
+
+@router.get("/customer-portal", responses=errors.problems(*CAUSES))
 async def read_customer_portal(
     ctx: Ctx, who: Authenticated, return_url: str | None = None, user_id: ObjectId | None = None
 ) -> PortalLinkOut:
     """The same as `POST /stripe/portal-link`."""
-    return await _link(ctx, who, user_id=user_id, return_url=return_url)
+    return await _link(ctx, who, user_id=user_id, return_url=return_url, click=uuid4().hex)
 
 
 async def _link(
-    ctx: Context, who: Principal, *, user_id: str | None, return_url: str | None
+    ctx: Context, who: Principal, *, user_id: str | None, return_url: str | None, click: str
 ) -> PortalLinkOut:
     owner = user_id or who.user_id
     if not who.sees(owner):
@@ -79,7 +93,7 @@ async def _link(
     configuration = await _configuration(ctx)
 
     async def open_for(customer: str) -> PortalLinkOut:
-        key = options(f"portal:{uuid4().hex}")  # each click is another session
+        key = options(f"portal:{click}:{customer}")
         session = await ctx.stripe.call(
             lambda c: c.v1.billing_portal.sessions.create_async(
                 {"customer": customer, "return_url": back, "configuration": configuration}, key
