@@ -223,6 +223,15 @@ async def test_0_26_what_nobody_follows_is_kept_and_answered_with_200(
     assert row["outcome"] == "ignored"
 
 
+def test_0_27_the_sizes_that_the_document_gives_are_true() -> None:
+    said = re.findall(r"\(`(\w+)`\) \| about ([\d,]+) lines", section(GUIDE, "Size"))
+    assert {name for name, _ in said} == {"stripe_api", "sync"}
+    for name, figure in said:
+        modules = (ROOT / "src/payments" / name).glob("*.py")
+        lines = sum(len(module.read_text().splitlines()) for module in modules)
+        assert abs(lines - int(figure.replace(",", ""))) < lines / 5, f"{name} has {lines} lines"
+
+
 def test_0_28_every_capability_has_its_place() -> None:
     for name in (
         "stripe_api/service.py", "domains/webhook.py", "domains/checkout/api.py",
