@@ -164,7 +164,8 @@ def _greet(config: Config, secret: str | None) -> None:
     kept = f"state in {config.state}" if config.state else "state in memory"
     typer.echo(f"Offline Stripe on {config.base_url} ({kept}). No real money.")
     if secret:
-        typer.echo(f"Events go to {config.webhook_url}, signed with {secret}")
+        shown = "the given secret" if config.webhook_secret else secret
+        typer.echo(f"Events go to {config.webhook_url}, signed with {shown}")
     sys.stdout.flush()
 
 

@@ -103,7 +103,7 @@ async def test_a_slow_request_is_answered_in_time_and_its_work_is_finished(world
     booking = await world.book()
     gate = Gate(world.sandbox, "/v1/checkout/sessions")
     app = create_app(
-        world.settings.model_copy(update={"request_timeout": 0.3}),
+        world.settings.model_copy(update={"request_timeout": 1}),
         clock=world.clock,
         network=httpx2.ASGITransport(app=gate),
     )

@@ -2,6 +2,7 @@
 
 import pytest
 import stripe
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from service.variants import application, listening, served
@@ -120,6 +121,21 @@ async def test_a_key_that_stripe_refuses_is_our_fault_and_never_shown(world: Wor
         answer = await api.post(SESSION, json=body, headers=world.bearer())
     assert (answer.status_code, answer.json()["code"]) == (502, "stripe_misconfigured")
     assert "sk_live" not in answer.text
+
+
+async def test_a_key_that_stripe_refuses_is_logged_and_alerted(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = SecretStr("sk_live_of_somebody_else")
+    name, labels = "payments_alerts_total", {"kind": "stripe_key_refused"}
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    async with served(application(world, stripe_secret_key=wrong)) as api:
+        await api.post(SESSION, json={"booking_id": "bk_none"}, headers=world.bearer())
+        booking = await world.book()
+        await api.post(SESSION, json={"booking_id": booking["id"]}, headers=world.bearer())
+    assert (REGISTRY.get_sample_value(name, labels) or 0) > before
+    assert "AuthenticationError" in caplog.text
+    assert "sk_live" not in caplog.text
 
 
 async def test_while_stripe_is_away_reading_and_booking_go_on(world: World) -> None:

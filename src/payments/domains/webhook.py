@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import structlog
 from fastapi import APIRouter, Request, Response
 
 from payments.context import Ctx
@@ -10,6 +11,7 @@ from payments.core.errors import Problem
 from payments.core.telemetry import WEBHOOKS
 from payments.sync.sorting import sort_in
 
+log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/stripe", tags=["webhooks"])
 
 ACCEPTED = b'{"received":true}'
@@ -39,6 +41,7 @@ async def receive_webhook(request: Request, ctx: Ctx) -> Response:
         await ctx.ingest.put(sort_in(delivery, ctx.sync.registry, livemode=ctx.sync.livemode))
     except Problem as exc:
         WEBHOOKS.labels(outcome=exc.code).inc()
+        log.warning("a delivery was not taken", code=exc.code, reason=exc.detail)
         raise
     if delivery.secret is not None and delivery.event["type"] != TEST_EVENT:
         ctx.secret_uses.note(delivery.secret)

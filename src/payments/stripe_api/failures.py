@@ -5,9 +5,13 @@ from http import HTTPStatus
 
 import httpx2
 import stripe
+import structlog
 
 from payments.core import errors
 from payments.core.errors import Problem
+from payments.core.telemetry import alert
+
+log = structlog.get_logger(__name__)
 
 GONE = "resource_missing"
 IN_FLIGHT = "idempotency_key_in_use"
@@ -33,6 +37,26 @@ class KeyLacksPermission(errors.StripeMisconfigured):
 def code_of(exc: stripe.StripeError) -> str | None:
     """The wire code. `exc.code` is None for most classes of SDK 16."""
     return getattr(exc.error, "code", None) if exc.error is not None else None
+
+
+def reported(exc: stripe.StripeError) -> Problem:
+    """The problem that a caller of ours gets, written to the log; a key that Stripe refuses is
+    somebody's work at once. Declines are the customers' affair: they are counted, not alerted.
+    """
+    problem = problem_for(exc)
+    facts = {
+        "type": type(exc).__name__,
+        "code": code_of(exc),
+        "status": exc.http_status,
+        "stripe_request_id": exc.request_id,
+    }
+    if isinstance(problem, errors.StripeMisconfigured):
+        alert("stripe_key_refused", problem.detail, **facts)
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("Stripe failed", **facts)
+    else:
+        log.info("Stripe refused", **facts)
+    return problem
 
 
 def problem_for(exc: stripe.StripeError) -> Problem:

@@ -19,7 +19,7 @@ from payments.core.errors import WebhookRejected
 from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
 from payments.stripe_api.analytics import PaymentAnalytics, summarise
-from payments.stripe_api.failures import IN_FLIGHT, code_of, problem_for
+from payments.stripe_api.failures import IN_FLIGHT, code_of, reported
 from payments.stripe_api.signatures import TOLERANCE, signer
 
 log = structlog.get_logger(__name__)
@@ -133,7 +133,7 @@ class StripeService:
                 with attempt:
                     found = await request(self._client)
         except stripe.StripeError as exc:
-            raise problem_for(exc) from exc
+            raise reported(exc) from exc
         last = found.last_response
         headers = last.headers if last else {}
         return Answer(
