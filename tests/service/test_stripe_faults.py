@@ -124,7 +124,7 @@ async def test_a_key_that_stripe_refuses_is_our_fault_and_never_shown(world: Wor
 
 
 async def test_a_key_that_stripe_refuses_is_logged_and_alerted(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = SecretStr("sk_live_of_somebody_else")
     name, labels = "payments_alerts_total", {"kind": "stripe_key_refused"}
@@ -134,8 +134,9 @@ async def test_a_key_that_stripe_refuses_is_logged_and_alerted(
         booking = await world.book()
         await api.post(SESSION, json={"booking_id": booking["id"]}, headers=world.bearer())
     assert (REGISTRY.get_sample_value(name, labels) or 0) > before
-    assert "AuthenticationError" in caplog.text
-    assert "sk_live" not in caplog.text
+    logged = capsys.readouterr().err
+    assert "AuthenticationError" in logged
+    assert "sk_live" not in logged
 
 
 async def test_while_stripe_is_away_reading_and_booking_go_on(world: World) -> None:
