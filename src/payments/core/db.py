@@ -5,15 +5,17 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import BigInteger, MetaData, Text, text
+from sqlalchemy import BigInteger, MetaData, Text, event, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
 
 PASSING: Final = (
     asyncpg.PostgresConnectionError,
@@ -23,6 +25,8 @@ PASSING: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
 )
+
+FRESH_SECONDS: Final = 1.0
 
 DATA_EXCEPTION: Final = "22"
 """Class of SQLSTATEs that blame a value, not the statement."""
@@ -101,8 +105,23 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
-            pool_pre_ping=True,
         )
+        event.listen(self.engine.sync_engine, "checkout", self._ensure_alive)
+        event.listen(self.engine.sync_engine, "checkin", self._note_use)
+
+    def _ensure_alive(self, connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        """A connection that has rested may have been lost; one just used is not asked again, which
+        would cost every transaction a round trip.
+        """
+        if monotonic() - record.info.get("used_at", 0) < FRESH_SECONDS:
+            return
+        try:
+            self.engine.dialect.do_ping(connection)
+        except self.engine.dialect.loaded_dbapi.Error as exc:
+            raise DisconnectionError from exc
+
+    def _note_use(self, _: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = monotonic()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
