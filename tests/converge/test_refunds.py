@@ -115,3 +115,17 @@ async def test_a_fault_of_stripe_costs_no_refund_and_doubles_none(world: World, 
     [refund] = (await check(world, payment)).values()
     again = await ask(world, payment, 5000, "k")
     assert (again.status_code, again.json()["id"]) == (200, refund["id"])
+
+
+async def test_an_answer_that_cannot_even_be_looked_up_is_still_no_error(world: World) -> None:
+    payment = await paid(world)
+    await fault(world, status=500, when="after", times=3)
+    await fault(world, method="GET", cut=True, times=9)
+    answer = await ask(world, payment, 5000)
+    assert (answer.status_code, answer.json()["status"]) == (202, "unknown")
+    assert (await world.rows("select attempt from refund_requests"))[0]["attempt"] == 1
+    await finish(world)
+    [refund] = (await check(world, payment)).values()
+    assert (
+        refund["id"] == (await world.ask("GET", "/stripe/refunds", role="admin"))["data"][0]["id"]
+    )

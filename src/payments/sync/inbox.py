@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from payments.core.telemetry import EVENTS
 from payments.sync import outbox, queue
 from payments.sync.outbox import Message
-from payments.sync.queue import CHANNEL, LOCK
+from payments.sync.queue import CHANNEL, LOCK, PATIENCE
 from payments.sync.resources import Resource
 from payments.sync.sorting import FETCH, Row
 
@@ -201,7 +201,8 @@ async def postpone(tx: AsyncConnection, row: Claimed, exc: Exception, *, own_fau
     """Give a row back. A fault of the network or the database is no attempt; our own counts, and
     after 12 of them and 72 h the row is dead: kept, told to the admins, replayable.
     """
-    dead = await queue.postpone(tx, StripeEvent, row, exc, own_fault=own_fault)
+    patience = getattr(exc, "retry_after", None) or PATIENCE
+    dead = await queue.postpone(tx, StripeEvent, row, exc, own_fault=own_fault, patience=patience)
     EVENTS.labels(outcome="dead" if dead else "postponed").inc()
     if dead:
         facts = {

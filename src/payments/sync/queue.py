@@ -22,6 +22,7 @@ CHANNEL: Final = "stripe_events"
 LEASE_SECONDS: Final = 60
 DEAD_ATTEMPTS: Final = 12
 DEAD_HOURS: Final = 72
+PATIENCE: Final = 2
 
 DEAD: Final = "dead"
 LOCK: Final = "order by not_before limit :limit for update skip locked"
@@ -113,7 +114,7 @@ async def postpone(
     exc: BaseException,
     *,
     own_fault: bool,
-    patience: int = 2,
+    patience: int = PATIENCE,
 ) -> bool:
     """Give a row back; return whether it is dead now.
 

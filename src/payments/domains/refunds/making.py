@@ -18,6 +18,8 @@ from payments.stripe_api.service import Client, options
 from payments.sync import inbox, observe
 from payments.sync.apply import Sync, locked
 
+TRIED_AGAIN_AFTER: Final = 60
+"""Seconds that Stripe is given to show what an error of its own has left."""
 OPEN: Final = ("requested", "unknown")
 REFUSALS: Final = (
     errors.StripeRejected,
@@ -68,9 +70,13 @@ async def _doubt(sync: Sync, row: Row[Any], exc: Problem) -> None:
     looked for; a worker tries again, with the next key where this one has been answered.
     """
     answered = exc.answered and isinstance(exc, errors.StripeFailed)
-    if answered and await _left(sync, row):
-        await _seen_to(sync, row)
-        return
+    if answered:
+        try:
+            if await _left(sync, row):
+                await _seen_to(sync, row)
+                return
+        except Problem:  # then the same key once more: it only replays its error, and we list again
+            answered = False
     again = RefundRequest.attempt + 1 if answered else RefundRequest.attempt
     state = row.state if isinstance(exc, errors.StripeBusy) else "unknown"
     async with sync.db.transaction() as tx:
@@ -146,7 +152,9 @@ async def see_to(sync: Sync, id: str) -> None:
         return
     async with sync.db.transaction() as tx:
         if (await find(tx, row.id)).state in OPEN:
-            raise errors.StripeFailed("Stripe has not said yet what became of the refund")
+            raise errors.StripeFailed(
+                "Stripe has not said yet what became of the refund", retry_after=TRIED_AGAIN_AFTER
+            )
 
 
 TASKS: Final = {MARK: see_to}
