@@ -139,7 +139,7 @@ async def greet(app: FastAPI, ctx: Context) -> None:
         log.warning("not ready", reason=database.detail)
         return
     await ctx.db.check()
-    stripe = await probes.stripe_lately(app, ctx)
+    stripe = await probes.stripe_lately(app, ctx, patience=probes.START_PATIENCE_SECONDS)
     if stripe.state == "failed":
         raise WrongAccount(stripe.detail)
     if stripe.state == "warning":
