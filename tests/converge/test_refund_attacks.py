@@ -142,7 +142,8 @@ async def test_a_request_given_up_is_told_as_refused(world: World) -> None:
 async def test_a_key_works_again_once_stripes_key_is_mended(world: World, status: int) -> None:
     payment = await paid(world)
     await fault(world, status=status)
-    assert (await ask(world, payment, 5000, "k")).status_code == 502
+    first = await ask(world, payment, 5000, "k")
+    assert (first.status_code, first.json()["status"]) == (202, "unknown")
     again = await ask(world, payment, 5000, "k")
     assert again.status_code == 200, again.text
 
@@ -306,7 +307,7 @@ async def test_a_customer_reads_nothing_of_our_settings_or_remarks(world: World)
     [payment] = (await world.ask("GET", "/stripe/payments"))["data"]
     await fault(world, status=403)
     refund = {"payment_id": payment["id"], "reason": "we suspect fraud"}
-    await world.ask("POST", "/stripe/refund", refund, status=502, role="admin")
+    await world.ask("POST", "/stripe/refund", refund, status=202, role="admin")
     seen = str((await world.ask("GET", "/stripe/refunds"))["data"])
     assert "STRIPE_SECRET_KEY" not in seen
     assert "suspect" not in seen
