@@ -84,7 +84,7 @@ def _attempt(work: Work, call: Call) -> Answer:
 
 
 def _run(work: Work, call: Call) -> Body:
-    route, ids = _find_route(work.catalogue, call)
+    route, ids = find_route(work.catalogue, call)
     params = validate(route, call.params)
     paths = params.pop("expand", [])
     behaviour = work.catalogue.behaviours.get((route.verb, route.path))
@@ -104,7 +104,7 @@ def require_simulated(params: Body, names: frozenset[str], *, where: str) -> Non
             raise not_simulated(f"the parameter {name} of {where}")
 
 
-def _find_route(catalogue: Catalogue, call: Call) -> tuple[Route, dict[str, str]]:
+def find_route(catalogue: Catalogue, call: Call) -> tuple[Route, dict[str, str]]:
     found = match(call.verb, call.path) or catalogue.match_beside_contract(call.verb, call.path)
     if found is None:
         raise unrecognized_url(call.verb, call.path)

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stripe_sandbox.app import create_app
+from stripe_sandbox.chaos import Chaos
 from stripe_sandbox.config import Config
 from stripe_sandbox.http import ConnectionCut
 from stripe_sandbox.state import StateLocked, StateUnreadable
@@ -77,6 +78,15 @@ _WebhookUrl = Annotated[
 _WebhookSecret = Annotated[
     str | None, typer.Option(help="Its signing secret.", show_default="made up once and printed")
 ]
+_Chaos = Annotated[
+    str,
+    typer.Option(
+        help="What goes wrong by itself: a rate for everything (0.1), or rates by name: duplicate,"
+        " reorder, delay, drop (deliveries), 429, 500_before, 500_after, slow, cut (calls).",
+        metavar="RATE|NAME=RATE,…",
+    ),
+]
+_Seed = Annotated[int | None, typer.Option(help="Same seed, same chaos.", show_default="drawn")]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], typer.Option(help="How much to tell.")
 ]
@@ -95,6 +105,8 @@ def serve(
         float, typer.Option(help="Seconds until debits, pending refunds and fees settle.")
     ] = 3.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the state file first.")] = False,
+    chaos: _Chaos = "0",
+    seed: _Seed = None,
     log_level: _LogLevel = "info",
 ) -> None:
     logging.basicConfig(level=log_level.upper(), format="%(levelname)-7s %(name)s  %(message)s")
@@ -107,12 +119,23 @@ def serve(
             webhook_url=webhook_url,
             webhook_secret=webhook_secret,
             settle_after=settle_after,
+            chaos=_read_chaos(chaos, seed),
         )
         asyncio.run(_serve(config, listener, log_level))
 
 
 def main() -> None:
     app()
+
+
+def _read_chaos(text: str, seed: int | None) -> Chaos:
+    try:
+        return Chaos.read(text, seed=seed)
+    except ValueError:
+        _stop(
+            f"stripe-sandbox: --chaos {text} is no chaos; give a rate from 0 to 1, or rates by name"
+            f" as in drop=0.2,cut=0.05; the names are {', '.join(Chaos().rates)}"
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -166,6 +189,8 @@ def _greet(config: Config, secret: str | None) -> None:
     if secret:
         shown = "the given secret" if config.webhook_secret else secret
         typer.echo(f"Events go to {config.webhook_url}, signed with {shown}")
+    if any(config.chaos.rates.values()):
+        typer.echo(f"Chaos reigns; --seed {config.chaos.seed} tells the same story again.")
     sys.stdout.flush()
 
 

@@ -1,7 +1,9 @@
 """How one sandbox is set up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from stripe_sandbox.chaos import Chaos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,7 @@ class Config:
     delivery_timeout: seconds an endpoint has to answer.
     delivery_slots: deliveries under way at one time.
     redirect_wait: seconds a hosted page waits for the acknowledgement of its event.
+    chaos: what goes wrong by itself; by default nothing.
     """
 
     base_url: str = "http://127.0.0.1:12111"
@@ -30,3 +33,4 @@ class Config:
     delivery_timeout: float = 10.0
     delivery_slots: int = 16
     redirect_wait: float = 10.0
+    chaos: Chaos = field(default_factory=Chaos)

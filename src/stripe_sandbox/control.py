@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stripe_sandbox.chaos import Chaos, Story
 from stripe_sandbox.faults import Fault
 from stripe_sandbox.permissions import KeyRule
 from stripe_sandbox.sandbox import Sandbox
@@ -26,6 +27,9 @@ class Control:
             Route("/_sandbox/settle", self.settle, methods=["POST"]),
             Route("/_sandbox/faults", self.add_fault, methods=["POST"]),
             Route("/_sandbox/faults", self.clear_faults, methods=["DELETE"]),
+            Route("/_sandbox/chaos", self.show_chaos, methods=["GET"]),
+            Route("/_sandbox/chaos", self.set_chaos, methods=["POST"]),
+            Route("/_sandbox/chaos", self.end_chaos, methods=["DELETE"]),
             Route("/_sandbox/keys", self.add_key, methods=["POST"]),
             Route("/_sandbox/keys", self.clear_keys, methods=["DELETE"]),
             Route("/_sandbox/webhooks/pause", self.pause, methods=["POST"]),
@@ -53,6 +57,16 @@ class Control:
         self._sandbox.faults.clear()
         return Response(status_code=204)
 
+    async def show_chaos(self, _: Request) -> Response:
+        return JSONResponse(self._sandbox.story.chaos.model_dump())
+
+    async def set_chaos(self, request: Request) -> Response:
+        return await _add(request, Chaos, self._begin)
+
+    async def end_chaos(self, _: Request) -> Response:
+        self._begin(Chaos())
+        return Response(status_code=204)
+
     async def add_key(self, request: Request) -> Response:
         return await _add(request, KeyRule, self._sandbox.permissions.add)
 
@@ -67,6 +81,9 @@ class Control:
     async def resume(self, _: Request) -> Response:
         self._sandbox.courier.resume()
         return JSONResponse({"webhooks_paused": False})
+
+    def _begin(self, chaos: Chaos) -> None:
+        self._sandbox.story = Story(chaos)
 
 
 async def _add(request: Request, model: type[_Model], add: Callable[[_Model], None]) -> Response:

@@ -60,11 +60,11 @@ class Faults:
     def clear(self) -> None:
         self._waiting.clear()
 
-    def spend(self, method: str, path: str) -> Plan:
+    def spend(self, method: str, path: str) -> Fault | None:
         fault = next((f for f in self._waiting if f.concerns(method, path)), None)
         if fault is not None:
             self._waiting.remove(fault)
             if fault.times > 1:
                 rest = fault.model_copy(update={"times": fault.times - 1})
                 self._waiting.insert(0, rest)
-        return Plan.of(fault)
+        return fault

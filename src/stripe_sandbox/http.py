@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from stripe_sandbox.calls import Answer, Call, perform
+from stripe_sandbox.calls import Answer, Call, find_route, perform
 from stripe_sandbox.contract.forms import MalformedForm, parse_form
 from stripe_sandbox.contract.versions import in_todays_words
 from stripe_sandbox.errors import NO_KEY, StripeError, invalid, unauthorized
-from stripe_sandbox.faults import Fault
+from stripe_sandbox.faults import Fault, Plan
 from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.work import Origin
 
@@ -67,7 +67,9 @@ class Api:
         key = request.headers.get("idempotency-key") if verb == "post" else None
         params = _translated(request, await _params(request))
         call = Call(verb, path, params, Origin(request_id, key))
-        plan = self._sandbox.faults.spend(request.method, path)
+        route, _ = find_route(self._sandbox.catalogue, call)
+        fault = self._sandbox.faults.spend(request.method, path)
+        plan = Plan.of(fault or self._sandbox.story.strike(str(route)))
         request.state.clock_skew = plan.clock_skew
         with self._sandbox.keys.held(key) if key else nullcontext():
             if plan.before:

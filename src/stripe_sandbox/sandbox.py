@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import httpx2
 
 from stripe_sandbox.alarm import Alarm
+from stripe_sandbox.chaos import Story
 from stripe_sandbox.config import Config
 from stripe_sandbox.faults import Faults
 from stripe_sandbox.idempotency import Keys
@@ -30,6 +31,7 @@ class Sandbox:
         self.config = config
         self.catalogue: Catalogue = catalogue()
         self.faults = Faults()
+        self.story = Story(config.chaos)
         self.keys = Keys()
         self.permissions = Permissions()
         self.courier = Courier(state=self._open, config=config, http=http)
@@ -59,7 +61,13 @@ class Sandbox:
         state = self._open()
         try:
             with state.transaction():
-                yield Work(state=state, config=self.config, catalogue=self.catalogue, origin=origin)
+                yield Work(
+                    state=state,
+                    config=self.config,
+                    catalogue=self.catalogue,
+                    story=self.story,
+                    origin=origin,
+                )
         finally:
             self._wake()
 

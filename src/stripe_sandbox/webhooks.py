@@ -141,9 +141,10 @@ class Courier:
         delays = self._config.retry_delays
         attempts = row["attempts"] + 1
         with state.transaction():
+            _release(state, row)
             if accepted and event is not None:
                 state.drop(DELIVERY, key)
-                pending = event["pending_webhooks"] - 1
+                pending = event["pending_webhooks"] - (0 if "copy" in row else 1)
                 state.change("event", event["id"], pending_webhooks=pending)
             elif attempts > len(delays) or not _lives(state, row):
                 log.warning("%s: given up after %s attempts", key, attempts)
@@ -154,7 +155,8 @@ class Courier:
 
     def _unanswered(self, event: str) -> bool:
         rows = self._state().rows(DELIVERY).values()
-        return any(row["event"] == event and not row["attempts"] for row in rows)
+        firsts = (row for row in rows if "copy" not in row)
+        return any(row["event"] == event and not row["attempts"] for row in firsts)
 
     def _note_answer(self, event: str) -> None:
         if event in self._answered and not self._unanswered(event):
@@ -172,6 +174,13 @@ def _as_seen_by(event: Body, endpoint: Body) -> Body:
     """The endpoint's version is named; the shape stays the SDK's."""
     version = endpoint["api_version"]
     return {**event, "api_version": version} if version else event
+
+
+def _release(state: State, row: Row) -> None:
+    """Let the event go that was held until this one had overtaken it."""
+    held = state.get(DELIVERY, row.get("overtakes", ""))
+    if held is not None and not held["attempts"]:
+        state.change(DELIVERY, row["overtakes"], due=0.0)
 
 
 def _lives(state: State, row: Row) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import stripe
 
+from stripe_sandbox.chaos import Story
 from stripe_sandbox.config import Config
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.errors import no_such
@@ -34,11 +35,12 @@ class Work:
     """
 
     def __init__(
-        self, *, state: State, config: Config, catalogue: Catalogue, origin: Origin
+        self, *, state: State, config: Config, catalogue: Catalogue, story: Story, origin: Origin
     ) -> None:
         self.state = state
         self.config = config
         self.catalogue = catalogue
+        self.story = story
         self.origin = origin
         self.now = int(time.time())
 
@@ -122,10 +124,10 @@ class Work:
             self.emit(type, body, previous=previous)
 
     def _address(self, event: Body) -> int:
-        endpoints = [e["id"] for e in self.every("webhook_endpoint") if _wants(e, event["type"])]
+        endpoints = [e for e in self.every("webhook_endpoint") if _wants(e, event["type"])]
         for endpoint in endpoints:
-            row = {"event": event["id"], "endpoint": endpoint, "attempts": 0, "due": 0.0}
-            self.state.put(DELIVERY, f"{event['id']} {endpoint}", row)
+            for key, row in self.story.deliveries(event, endpoint).items():
+                self.state.put(DELIVERY, key, row)
         return len(endpoints)
 
     def settle_later(self, job: str, body: Body) -> None:

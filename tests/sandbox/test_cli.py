@@ -24,7 +24,14 @@ def run(*arguments: str) -> typer.testing.Result:
 def test_the_help_is_worth_reading() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for text in ("An offline Stripe", "4242 4242 4242 4242", "--webhook-url", "--state"):
+    for text in (
+        "An offline Stripe",
+        "4242 4242 4242 4242",
+        "--webhook-url",
+        "--state",
+        "--chaos",
+        "500_before",
+    ):
         assert text in result.output
 
 
@@ -47,10 +54,18 @@ def test_a_state_in_use_is_one_clear_line(tmp_path: Path) -> None:
     assert result.output.count("\n") == 1
 
 
+@pytest.mark.parametrize("chaos", ["often", "1.1", "loss=0.1", "drop=0.1,cut"])
+def test_a_chaos_that_makes_no_sense_is_one_clear_line(chaos: str) -> None:
+    result = run("--port", "0", "--chaos", chaos)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"stripe-sandbox: --chaos {chaos} is no chaos; ")
+    assert result.output.count("\n") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_cuts_and_ends_cleanly(number: int) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "--port", "0", "--webhook-url", "http://127.0.0.1:9/x"],
+        [*COMMAND, "--port=0", "--webhook-url=http://127.0.0.1:9/x", "--chaos=drop=1", "--seed=42"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,6 +74,7 @@ def test_it_serves_cuts_and_ends_cleanly(number: int) -> None:
         assert process.stdout is not None
         url = process.stdout.readline().split()[3]
         assert "signed with whsec_" in process.stdout.readline()
+        assert "--seed 42" in process.stdout.readline()
         with httpx2.Client(base_url=url, auth=("sk_test_1", "")) as client:
             assert client.get("/v1/account").json()["id"] == "acct_sandbox"
             client.post("/_sandbox/faults", json={"cut": True})
