@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Subquery, select
+from sqlalchemy import select
 
 from payments.context import Ctx
 from payments.core import errors, paging
@@ -14,9 +14,8 @@ from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
 from payments.sync import replay
-from payments.sync.inbox import StripeEvent
 from payments.sync.replay import PAGE, Replay
-from payments.sync.selection import STATE, Selection, State
+from payments.sync.selection import Selection, State, listed
 from payments.sync.throttle import Throttle
 
 router = APIRouter(prefix="/stripe/events", tags=["events"])
@@ -105,7 +104,7 @@ async def list_events(
 ) -> Page[Event]:
     """What came into the inbox, newest first. For admins."""
     _admin(who)
-    events = _listed(query)
+    events = listed(query)
     async with ctx.db.transaction() as tx:
         rows, more = await paging.page(
             tx,
@@ -113,7 +112,7 @@ async def list_events(
             events,
             limit=query.limit,
             starting_after=query.starting_after,
-            visible=select(_listed(Selection())),
+            visible=select(listed(Selection())),
         )
     data = [Event.model_validate(row) for row in rows]
     return Page(data=data, has_more=more, url="/api/v1/stripe/events")
@@ -144,13 +143,3 @@ async def replay_events(body: ReplayCreate, ctx: Ctx, who: Authenticated) -> Rep
 def _admin(who: Principal) -> None:
     if who.role != "admin":
         raise Forbidden("events are for admins")
-
-
-def _listed(selection: Selection) -> Subquery:
-    """The inbox in the shape that lists have: placed by when a row was received."""
-    event = StripeEvent
-    columns = (
-        event.id, event.type, event.object_id, STATE.label("state"), event.attempts, event.error,
-        event.received_at, event.done_at, event.received_at.label("created_at"),
-    )  # fmt: skip
-    return select(*columns).where(*selection.conditions()).subquery()

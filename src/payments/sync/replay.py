@@ -6,8 +6,7 @@ fetched. Workers do the rest, by the one writer, so what follows is recomputed e
 stays as it is.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -16,47 +15,21 @@ from sqlalchemy import Select, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core import audit
-from payments.core.db import is_outage
 from payments.core.errors import Invalid
 from payments.core.principal import Principal
 from payments.stripe_api.service import Delivery
 from payments.sync import queue
-from payments.sync.apply import Observation, Sync
+from payments.sync.apply import Sync
+from payments.sync.dry_run import Rehearsal, rehearse_events
 from payments.sync.inbox import StripeEvent
-from payments.sync.observe import look
-from payments.sync.process import own_fault
 from payments.sync.queue import CHANNEL
-from payments.sync.rehearse import Difference, Wanted, rehearse
 from payments.sync.selection import Selection
-from payments.sync.sorting import FETCH, PAYLOAD, Row, sort_in
+from payments.sync.sorting import Row, sort_in
 from payments.sync.throttle import Throttle
 
 PAGE: Final = 100
 OURS: Final = ("fetch", "task")
 """Types of the rows that are wishes of our own, and no event of Stripe's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An object that cannot be applied still, and why."""
-
-    object_id: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What a dry run found.
-
-    Attributes:
-        differences: rows that would change.
-        failures: what would not be applied.
-        untried: tasks of our own: they write to Stripe, so no dry run can tell what they would do.
-    """
-
-    differences: Sequence[Difference]
-    failures: Sequence[Failure]
-    untried: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +57,11 @@ class Replay:
     Attributes:
         who: whose wish it is; None is the system.
         selection: which events.
-        dry_run: only tell what would differ.
+        dry_run: only tell what would differ, each page by itself.
         throttle: how quickly Stripe may be asked, in a dry run.
+
+    Raises:
+        Invalid: the selection names nothing.
     """
 
     who: Principal | None
@@ -147,7 +123,7 @@ async def replay(
         ignored=[row.id for row in rows if row.lane is None],
         last=rows[-1].id if rows else None,
         has_more=more,
-        rehearsal=await _tried(sync, wish.throttle, due) if wish.dry_run else None,
+        rehearsal=await rehearse_events(sync, wish.throttle, due) if wish.dry_run else None,
     )
 
 
@@ -231,77 +207,3 @@ async def _note(tx: AsyncConnection, wish: Replay, due: Sequence[Row]) -> None:
         selection=wish.selection.model_dump(mode="json", exclude_defaults=True),
         events=[row.id for row in due],
     )
-
-
-async def _tried(sync: Sync, throttle: Throttle, due: Sequence[Row]) -> Rehearsal:
-    """Rehearse events, then once more with the objects that this first try would have fetched."""
-    failures: list[Failure] = []
-    tasks = [row.id for row in due if row.type == "task"]
-    events = [row for row in due if row.type != "task"]
-    seen = [_payload(sync, row) for row in events if row.lane == PAYLOAD]
-    taps = {_target(row): False for row in events if row.lane == FETCH}
-    taps |= {_target(row): True for row in events if row.type.endswith(".deleted")}
-    seen += await _looks(sync, throttle, taps, failures)
-    differences, wanted = await _rehearsed(sync, seen, failures)
-    if doubtful := dict.fromkeys(wanted - taps.keys(), False):
-        seen += await _looks(sync, throttle, doubtful, failures)
-        differences, _ = await _rehearsed(sync, seen, [])
-    return Rehearsal(differences, failures, tasks)
-
-
-def _payload(sync: Sync, row: Row) -> Observation:
-    assert row.resource is not None
-    object = orjson.loads(row.body)["data"]["object"]
-    return Observation(sync.registry.by_name[row.resource], object, None)
-
-
-def _target(row: Row) -> tuple[str, str]:
-    return str(row.resource), str(row.object_id)
-
-
-async def _looks(
-    sync: Sync,
-    throttle: Throttle,
-    wanted: Mapping[tuple[str, str], bool],
-    failures: list[Failure],
-) -> list[Observation]:
-    """Fetch objects, those that an event said are gone among them; add to `failures` what Stripe
-    does not have.
-    """
-
-    async def one(name: str, id: str, *, gone: bool) -> Observation:
-        await throttle.turn()
-        return await look(sync, sync.registry.by_name[name], id, gone=gone)
-
-    found: list[Observation] = []
-    asked = [one(name, id, gone=gone) for (name, id), gone in wanted.items()]
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    for (_, id), answer in zip(wanted, answers, strict=True):
-        if isinstance(answer, Observation):
-            found.append(answer)
-        elif isinstance(answer, Exception) and own_fault(answer):
-            failures.append(Failure(id, queue.reason(answer)))
-        else:
-            raise answer
-    return found
-
-
-async def _rehearsed(
-    sync: Sync, seen: Sequence[Observation], failures: list[Failure]
-) -> tuple[list[Difference], Wanted]:
-    """Rehearse all together; if that fails, without those that fail alone."""
-    try:
-        return await rehearse(sync, seen)
-    except Exception as exc:
-        if is_outage(exc):
-            raise
-    sound = []
-    for observation in seen:
-        try:
-            await rehearse(sync, [observation])
-            sound.append(observation)
-        except Exception as exc:
-            if is_outage(exc):
-                raise
-            failures.append(Failure(observation.id, queue.reason(exc)))
-    return await rehearse(sync, sound)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
-from sqlalchemy import ColumnElement, case, or_
+from sqlalchemy import ColumnElement, Subquery, case, or_, select
 
 from payments.core.schemas import Body, ObjectId
 from payments.sync.inbox import StripeEvent
@@ -61,3 +61,13 @@ def _of_type(pattern: str) -> ColumnElement[bool]:
     if pattern.endswith("*"):
         return StripeEvent.type.startswith(pattern[:-1], autoescape=True)
     return StripeEvent.type == pattern
+
+
+def listed(selection: Selection) -> Subquery:
+    """Rows of the inbox in the shape that lists have; their place is when they were received."""
+    event = StripeEvent
+    columns = (
+        event.id, event.type, event.object_id, STATE.label("state"), event.attempts, event.error,
+        event.received_at, event.done_at, event.received_at.label("created_at"),
+    )  # fmt: skip
+    return select(*columns).where(*selection.conditions()).subquery()
