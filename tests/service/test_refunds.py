@@ -36,8 +36,9 @@ async def test_a_part_is_given_back_and_the_payment_follows(world: World) -> Non
     assert (shown["status"], shown["refunded_cents"]) == ("partially_refunded", 5000)
     assert (await world.booking(booking))["refunded_cents"] == 5000
     await world.converge()
-    assert (await world.ask("GET", "/stripe/refunds"))["data"] == [made]
-    assert await world.ask("GET", f"/stripe/refunds/{made['request_id']}") == made
+    assert (await world.ask("GET", "/stripe/refunds", **ADMIN))["data"] == [made]
+    seen = await world.ask("GET", f"/stripe/refunds/{made['request_id']}")
+    assert seen == made | {"comment": None}, "a remark is for those who refund"
 
 
 async def test_what_is_left_out_is_all_that_is_left(world: World) -> None:

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import Depends, Header, Request
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
@@ -84,7 +84,7 @@ def _content(body: bytes) -> str:
     """The body without what JSON leaves open: spaces, and the order of names."""
     try:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS).decode()
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return body.hex()
 
 
@@ -112,16 +112,23 @@ async def claim(tx: AsyncConnection, given: Repeatable | None, *, now: datetime)
         principal=given.principal, key=given.key, fingerprint=given.fingerprint,
         leased_until=lease, created_at=now,
     )  # fmt: skip
-    added = await tx.execute(fresh.on_conflict_do_nothing().returning(IdempotencyKey.key))
-    subject = None if added.first() else await _repeated(tx, given, now=now)
+    subject = None
+    added = fresh.on_conflict_do_nothing().returning(IdempotencyKey.key)
+    while (await tx.execute(added)).first() is None:
+        if (row := await _earlier(tx, given)) is not None:  # else it was freed in between
+            subject = _continued(row, given, now=now)
+            break
     await tx.execute(update(IdempotencyKey).where(*given.rows).values(leased_until=lease))
     given.lease = lease
     return subject
 
 
-async def _repeated(tx: AsyncConnection, given: Repeatable, *, now: datetime) -> str | None:
+async def _earlier(tx: AsyncConnection, given: Repeatable) -> Row[Any] | None:
     query = select(IdempotencyKey).where(*given.rows).with_for_update()
-    row = (await tx.execute(query)).one()
+    return (await tx.execute(query)).first()
+
+
+def _continued(row: Row[Any], given: Repeatable, *, now: datetime) -> str | None:
     if row.fingerprint != given.fingerprint:
         raise KeyReused("this Idempotency-Key was sent with another request; use a new one")
     if row.leased_until is not None and row.leased_until > now and row.leased_until != given.lease:

@@ -14,6 +14,7 @@ from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
 from payments.domains.disputes import Dispute
 from payments.domains.payments import PAYMENTS, PaymentOut, shown, visible
+from payments.domains.refunds.api import visible as visible_refunds
 from payments.domains.refunds.schemas import RefundOut
 from payments.domains.refunds.schemas import shown as shown_refund
 from payments.domains.refunds.tables import REFUNDS
@@ -76,20 +77,20 @@ async def retrieve_payment(ctx: Ctx, who: Authenticated, id: ObjectId) -> Paymen
         row = (await tx.execute(visible(who).where(PAYMENTS.c.id == id))).first()
         if row is None:
             raise NotFound(f"there is no payment {id!r}")
-        refunds = (await tx.execute(_refunds(id))).all()
+        refunds = (await tx.execute(_refunds(id, who))).all()
         disputes = (await tx.execute(_disputes(id))).all()
         messages = (await tx.execute(_told(id, who))).all()
     return PaymentDetail(
         **shown(row).model_dump(),
-        refunds=[shown_refund(refund) for refund in refunds],
+        refunds=[shown_refund(refund, remarks=who.privileged) for refund in refunds],
         disputes=[DisputePart.model_validate(dispute) for dispute in disputes],
         messages=[MessagePart.model_validate(message) for message in messages],
     )
 
 
-def _refunds(payment: str) -> Select[Any]:
+def _refunds(payment: str, who: Principal) -> Select[Any]:
     newest = REFUNDS.c.created_at.desc(), REFUNDS.c.id.desc()
-    return select(REFUNDS).where(REFUNDS.c.payment_id == payment).order_by(*newest)
+    return visible_refunds(who).where(REFUNDS.c.payment_id == payment).order_by(*newest)
 
 
 def _disputes(payment: str) -> Select[Any]:

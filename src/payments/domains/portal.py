@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from payments.context import Context, Ctx
-from payments.core import errors, idempotency
-from payments.core.errors import Forbidden, Unavailable
+from payments.core import audit, errors, idempotency
+from payments.core.errors import Forbidden, Problem, Unavailable
 from payments.core.idempotency import Idempotent, KeyReused, Repeatable
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import Body, ObjectId
@@ -63,16 +63,27 @@ async def create_portal_link(
     """
     async with idempotency.held(ctx.db, key):
         click = await _click(ctx, key)
-        return await _link(ctx, who, user_id=body.user_id, return_url=body.return_url, click=click)
+        try:
+            return await _link(
+                ctx, who, user_id=body.user_id, return_url=body.return_url, click=click
+            )
+        except Problem as exc:
+            if exc.answered:  # Stripe would replay its error: the next try is another click
+                await _bind_click(ctx, key)
+            raise
 
 
 async def _click(ctx: Context, key: Repeatable | None) -> str:
     """Each click is another session at Stripe; a repeated request is the same click."""
     async with ctx.db.transaction() as tx:
-        if earlier := await idempotency.claim(tx, key, now=ctx.clock.now()):
-            return earlier
+        earlier = await idempotency.claim(tx, key, now=ctx.clock.now())
+    return earlier or await _bind_click(ctx, key)
+
+
+async def _bind_click(ctx: Context, key: Repeatable | None) -> str:
+    async with ctx.db.transaction() as tx:
         await idempotency.bind(tx, key, click := uuid4().hex)
-        return click
+    return click
 
 
 @router.get("/customer-portal", responses=errors.problems(*CAUSES))
@@ -93,12 +104,15 @@ async def _link(
     configuration = await _configuration(ctx)
 
     async def open_for(customer: str) -> PortalLinkOut:
-        key = options(f"portal:{click}:{customer}")
+        key = options(f"portal:{click}:{customer}:{configuration}")
         session = await ctx.stripe.call(
             lambda c: c.v1.billing_portal.sessions.create_async(
                 {"customer": customer, "return_url": back, "configuration": configuration}, key
             )
         )
+        if owner != who.user_id:
+            async with ctx.db.transaction() as tx:
+                await audit.record(tx, who, act="portal.opened", subject=customer, user_id=owner)
         return PortalLinkOut(url=session.object["url"], return_url=session.object["return_url"])
 
     email = who.email if owner == who.user_id else None

@@ -27,6 +27,7 @@ class StripeObjectMissing(errors.Conflict):
 class KeyReused(errors.Problem):
     """An idempotency key was sent with other parameters."""
 
+    status = 502
     code = "idempotency_key_reused"
 
 

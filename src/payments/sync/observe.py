@@ -1,9 +1,9 @@
 """Asking Stripe: every answer is an observation, whoever asked and why."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
@@ -11,6 +11,9 @@ from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Answer, Client, ListCall, WriteCall
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
+
+CLOCKS_DIFFER: Final = timedelta(hours=6)
+"""Stripe's clock dates its objects, ours the reservations; nothing may be missed for that."""
 
 
 async def ticket(db: Database) -> int:
@@ -56,7 +59,7 @@ async def find(
     pages: ListCall,
     *,
     mark: tuple[str, str],
-    since: datetime,
+    since: datetime | None = None,
 ) -> dict[str, Any] | None:
     """An object that Stripe may or may not have made for us, found by listing (a search would lag).
 
@@ -65,10 +68,12 @@ async def find(
         resource: the kind of object.
         pages: the SDK's list call, given its paging parameters.
         mark: the metadata key and value that only the wanted object carries.
-        since: when its creation was reserved.
+        since: when its creation was reserved, for lists that grow without end.
     """
     key, value = mark
-    params: dict[str, Any] = {"limit": 100, "created": {"gte": int(since.timestamp()) - 300}}
+    params: dict[str, Any] = {"limit": 100}
+    if since is not None:
+        params["created"] = {"gte": int((since - CLOCKS_DIFFER).timestamp())}
     while True:
         number = await ticket(sync.db)
         page = (await sync.stripe.call(partial(pages, params=params))).object
@@ -88,7 +93,13 @@ async def perform(
     things were, so the object is fetched.
     """
     number = await ticket(sync.db)
-    answer = await sync.stripe.call(request)
+    return await take(sync, resource, await sync.stripe.call(request), number)
+
+
+async def take(sync: Sync, resource: Resource, answer: Answer, number: int) -> dict[str, Any]:
+    """Apply the answer to a write, whose ticket was taken before it; the second half of `perform`,
+    whose errors say nothing about the write.
+    """
     if answer.replayed:
         return await refresh(sync, resource, str(answer.object["id"]))
     await apply(sync, [Observation(resource, answer.object, number)])

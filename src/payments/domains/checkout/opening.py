@@ -71,8 +71,9 @@ async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, list[Row[
     now = ctx.clock.now()
     async with ctx.db.transaction() as tx:
         await locked(tx, [wish.reference])
-        if earlier := await idempotency.claim(tx, wish.key, now=now):
-            return await _opened_before(tx, UUID(earlier)), []
+        earlier = await idempotency.claim(tx, wish.key, now=now)
+        if earlier and (row := await _opened_before(tx, UUID(earlier))) is not None:
+            return row, []
         offer = await wish.price(tx)
         row, rivals = await _row_for(tx, wish, offer, now=now)
         if row is not None:
@@ -80,14 +81,17 @@ async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, list[Row[
         return row, rivals
 
 
-async def _opened_before(tx: AsyncConnection, id: UUID) -> Row[Any]:
+async def _opened_before(tx: AsyncConnection, id: UUID) -> Row[Any] | None:
+    """What a key has opened; None where nothing came of it, so that it may open something now."""
     row = (await tx.execute(select(OpenPayable).where(OpenPayable.id == id))).one()
-    if row.closed_at is not None:
-        raise Conflict(
-            f"what this Idempotency-Key opened ({row.stripe_id}) can no longer be paid: look "
-            "at the booking, and send a new key to open another"
-        )
-    return row
+    if row.closed_at is None:
+        return row
+    if row.stripe_id is None:
+        return None
+    raise Conflict(
+        f"what this Idempotency-Key opened ({row.stripe_id}) can no longer be paid: look at the "
+        "booking, and send a new key to open another"
+    )
 
 
 async def _row_for(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, Text, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Ctx
@@ -22,7 +22,7 @@ from payments.domains.payables import Offered
 from payments.domains.refunds.making import OPEN
 from payments.domains.refunds.requesting import request_refund
 from payments.domains.refunds.schemas import RefundCreate, RefundOut, State, shown
-from payments.domains.refunds.tables import REFUNDS
+from payments.domains.refunds.tables import REFUNDS, RefundRequest
 from payments.stripe_api.failures import StripeObjectMissing
 
 
@@ -90,7 +90,7 @@ async def list_refunds(
     admin.
     """
     async with ctx.db.transaction() as tx:
-        visible = query = _visible(who)
+        seen = query = visible(who)
         if booking_id is not None:
             booking = await payables["booking"].locate(tx, id=booking_id, principal=who)
             query = query.where(REFUNDS.c.booking_id == booking)
@@ -99,23 +99,41 @@ async def list_refunds(
         if status is not None:
             query = query.where(REFUNDS.c.status == status)
         rows, more = await paging.page(
-            tx, query, REFUNDS, limit=limit, starting_after=starting_after, visible=visible
+            tx,
+            query,
+            REFUNDS,
+            limit=limit,
+            visible=seen,
+            starting_after=await _cursor(tx, starting_after),
         )
-    return Page(data=[shown(row) for row in rows], has_more=more, url="/api/v1/stripe/refunds")
+    data = [shown(row, remarks=who.privileged) for row in rows]
+    return Page(data=data, has_more=more, url="/api/v1/stripe/refunds")
 
 
 @router.get("/refunds/{id}", responses=READING_FAILS)
 async def read_refund(id: ObjectId, ctx: Ctx, who: Authenticated) -> RefundOut:
     """One refund, by Stripe's id or by the request's."""
     async with ctx.db.transaction() as tx:
-        return shown(await _one(tx, _visible(who), id))
+        return shown(await _one(tx, visible(who), id), remarks=who.privileged)
 
 
-def _visible(who: Principal) -> Select[Any]:
+def visible(who: Principal) -> Select[Any]:
+    """All for service and admin; for a customer what Stripe has made of requests, not the requests
+    themselves.
+    """
     query = select(REFUNDS)
     if who.privileged:
         return query
-    return query.where(REFUNDS.c.customer.in_(users_customers(who.user_id)))
+    return query.where(
+        REFUNDS.c.customer.in_(users_customers(who.user_id)),
+        REFUNDS.c.id.is_distinct_from(REFUNDS.c.request_id),
+    )
+
+
+async def _cursor(tx: AsyncConnection, id: str | None) -> str | None:
+    """A request's id stays a place in the list when the request has become a refund."""
+    query = select(RefundRequest.stripe_id).where(cast(RefundRequest.id, Text) == id)
+    return (await tx.execute(query)).scalar_one_or_none() or id
 
 
 async def _one(tx: AsyncConnection, query: Select[Any], id: str) -> Any:

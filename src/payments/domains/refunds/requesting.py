@@ -48,9 +48,10 @@ async def request_refund(
 
 
 async def _know(sync: Sync, id: str) -> None:
-    """Have the payment here, although its events may still be on their way."""
+    """Have the payment here as it is now, although its events may still be on their way."""
     async with sync.db.transaction() as tx:
-        if (await tx.execute(select(PaymentIntent.id).where(PaymentIntent.id == id))).first():
+        received = select(PaymentIntent.amount_received).where(PaymentIntent.id == id)
+        if (await tx.execute(received)).scalar_one_or_none():
             return
     missing = errors.NotFound(f"there is no payment {id!r}")
     if not id.startswith("pi_"):
@@ -93,7 +94,8 @@ _LEFT: Final = text(
     select i.status, i.currency, i.amount_received,
            (i.amount_received - (
                select coalesce(sum(r.amount), 0) from stripe.refunds r
-               where r.payment_intent = i.id and r.status not in ('failed', 'canceled')
+               where r.payment_intent = i.id
+                 and coalesce(r.status, '') not in ('failed', 'canceled')
            ) - (
                select coalesce(sum(q.amount), 0) from refund_requests q
                where q.payment_intent = i.id and q.state in ('requested', 'unknown')

@@ -33,7 +33,7 @@ def _major(value: Any) -> Any:
             f"{value} may mean major or minor units: send amount_cents: {value} for minor units, "
             f'or amount: "{value}.00" for major ones'
         )
-    if isinstance(value, str) and not re.fullmatch(r"\d{1,9}(\.\d{1,3})?", value):
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", value):
         raise ValueError('send major units as "50.00", or minor units as amount_cents: 5000')
     return value
 
@@ -110,8 +110,11 @@ class RefundOut(BaseModel):
     updated_at: datetime
 
 
-def shown(row: Any) -> RefundOut:
+def shown(row: Any, *, remarks: bool = True) -> RefundOut:
+    """A refund as it is shown; without `remarks` to the customer."""
+    computed = {"object", "amount", "comment"}
     return RefundOut(
-        **{n: getattr(row, n) for n in RefundOut.model_fields if n not in ("object", "amount")},
+        **{name: getattr(row, name) for name in RefundOut.model_fields if name not in computed},
+        comment=row.comment if remarks else None,
         amount=money.display(row.amount_cents, row.currency),
     )
