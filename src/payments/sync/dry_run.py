@@ -50,7 +50,7 @@ async def rehearse_events(sync: Sync, throttle: Throttle, due: Sequence[Row]) ->
     Raises:
         Problem: Stripe could not be asked now.
     """
-    failures: list[Failure] = []
+    failures: dict[str, str] = {}
     tasks = [row.id for row in due if row.type == "task"]
     events = [row for row in due if row.type != "task"]
     seen = [_payload(sync, row) for row in events if row.lane == PAYLOAD]
@@ -62,8 +62,8 @@ async def rehearse_events(sync: Sync, throttle: Throttle, due: Sequence[Row]) ->
     differences, wanted = await _rehearsed(sync, seen, failures)
     if doubtful := dict.fromkeys(wanted - taps.keys(), False):
         seen += await _looks(sync, throttle, doubtful, failures)
-        differences, _ = await _rehearsed(sync, seen, [])
-    return Rehearsal(differences, failures, tasks)
+        differences, _ = await _rehearsed(sync, seen, failures)
+    return Rehearsal(differences, [Failure(*found) for found in failures.items()], tasks)
 
 
 def _payload(sync: Sync, row: Row) -> Observation:
@@ -80,7 +80,7 @@ async def _looks(
     sync: Sync,
     throttle: Throttle,
     wanted: Mapping[tuple[str, str], bool],
-    failures: list[Failure],
+    failures: dict[str, str],
 ) -> list[Observation]:
     """Fetch objects, those that an event said are gone among them; add to `failures` what Stripe
     does not have.
@@ -97,14 +97,14 @@ async def _looks(
         if isinstance(answer, Observation):
             found.append(answer)
         elif isinstance(answer, Exception) and own_fault(answer):
-            failures.append(Failure(id, queue.reason(answer)))
+            failures[id] = queue.reason(answer)
         else:
             raise answer
     return found
 
 
 async def _rehearsed(
-    sync: Sync, seen: Sequence[Observation], failures: list[Failure]
+    sync: Sync, seen: Sequence[Observation], failures: dict[str, str]
 ) -> tuple[list[Difference], Wanted]:
     """Rehearse all together; if that fails, without those that fail alone."""
     try:
@@ -120,5 +120,5 @@ async def _rehearsed(
         except Exception as exc:
             if is_outage(exc):
                 raise
-            failures.append(Failure(observation.id, queue.reason(exc)))
+            failures[observation.id] = queue.reason(exc)
     return await rehearse(sync, sound)
