@@ -184,6 +184,16 @@ async def test_what_stripe_does_not_have_is_named_by_a_dry_run(world: World) -> 
     assert found["differences"] == []
 
 
+async def test_only_a_task_that_died_is_begun_again_and_no_dry_run_tries_it(world: World) -> None:
+    await world.db.execute(
+        "insert into stripe_events (id, type, resource, object_id, lane, outcome) values "
+        "('task:done', 'task', 'refund', 'r', 1, 'applied'), "
+        "('task:dead', 'task', 'refund', 'r', 1, 'dead')"
+    )
+    assert (await dry(world, type=["task"]))["untried"] == ["task:dead"]
+    assert (await ask(world, type=["task"]))["events"] == ["task:dead"]
+
+
 async def test_a_window_takes_what_was_received_in_it_page_by_page(world: World) -> None:
     await paid(world)
     rows = await world.rows("select id from stripe_events order by received_at, id")
