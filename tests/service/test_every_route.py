@@ -85,6 +85,8 @@ ROUTES = {
     "PUT /api/v1/customers/{user_id}": Route(
         403, 403, 200, 200, {"stripe_customer_id": "<customer>"}, "<owner>"
     ),
+    "GET /api/v1/stripe/events": admins(),
+    "POST /api/v1/stripe/events/replay": admins({"state": ["dead"], "dry_run": True}),
     "POST /api/v1/stripe/webhook": public(400),
 }
 

@@ -13,6 +13,7 @@ from payments.cli.customers import customers
 from payments.cli.demo import demo
 from payments.cli.dev import dev
 from payments.cli.doctor import doctor
+from payments.cli.events import events
 from payments.cli.messages import messages
 from payments.cli.setup import setup
 from payments.cli.webhooks import webhooks
@@ -32,6 +33,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(customers, name="customers")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(messages, name="messages")
+app.add_typer(events, name="events")
 
 
 def version(value: bool) -> None:
