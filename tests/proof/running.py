@@ -170,7 +170,9 @@ async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Runni
     }
     db = await asyncpg.create_pool(database, min_size=1, max_size=2)
     held.push_async_callback(db.close)
-    callers = [httpx2.AsyncClient(base_url=url, timeout=15) for url in (api, stripe)]
+    # A connection that is kept may be closed at the moment it is used again; not what is tested.
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    callers = [httpx2.AsyncClient(base_url=url, timeout=15, limits=limits) for url in (api, stripe)]
     callers[1].headers["Authorization"] = "Bearer sk_test_sandbox"
     for caller in callers:
         await held.enter_async_context(caller)
