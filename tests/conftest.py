@@ -120,8 +120,13 @@ LONGEST_FIRST = (
     "service.test_fuzz",
     "converge.test_orders",
     "dev.test_stack",
+    "core.test_cli",
     "browser.",
+    "converge.test_timeouts",
+    "dev.test_postgres",
     "ground.test_wheel",
+    "onboarding.test_doctor",
+    "core.test_database",
 )
 """Modules that would be waited for at the end if a worker took them last."""
 
@@ -134,6 +139,9 @@ UNMEASURED = (
     "converge.test_orders",
     "converge.test_double_payment",
     "converge.test_timeouts",
+    "converge.test_races",
+    "converge.test_faults",
+    "converge.test_version_rule",
 )
 """What they run of `payments` others run too; the tracer would take longer than the tests."""
 
