@@ -1,6 +1,7 @@
 """The `payments` command."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -266,6 +267,18 @@ async def test_a_database_that_is_away_is_said_in_one_line_by_what_needs_it(
     ):
         assert ran.code != 0
         assert len(ran.err.strip().splitlines()) == 1, ran.err
+
+
+async def test_what_a_command_says_for_machines_is_that_alone(
+    world: World, env: dict[str, str]
+) -> None:
+    key = "rk_test_restricted"
+    rule = {"key": key, "allow": ["account:read"]}
+    assert (await world.stripe.post("/_sandbox/keys", json=rule)).status_code == 201
+    ran = await command("doctor", "--json", **env | {"STRIPE_SECRET_KEY": key})
+    findings = {finding["topic"]: finding["state"] for finding in json.loads(ran.out)}
+    assert "failed" in findings.values(), findings
+    assert (ran.code, ran.err) == (1, "")
 
 
 async def test_another_account_is_refused_in_one_line_that_names_both(

@@ -38,11 +38,14 @@ def doctor(
 
 
 async def _examine(settings: Settings, url: str | None, catalog: Path | None) -> "list[Finding]":
+    from payments.cli.opening import log_to_stderr
     from payments.core.db import Clock, Database
     from payments.domains import assemble
     from payments.domains.catalog.sync_file import SHIPPED
     from payments.onboarding.doctor import Patient, examine
     from payments.stripe_api.service import StripeService
+
+    log_to_stderr(settings)
 
     async def applied_nowhere(_: object) -> None: ...
 

@@ -91,17 +91,13 @@ def _selection(**given: Any) -> "Selection":
 async def _list(settings: Settings, selection: "Selection", limit: int) -> None:
     from sqlalchemy import select
 
-    from payments.context import open_context
+    from payments.cli.opening import reading
     from payments.core.paging import page
-    from payments.domains import assemble
     from payments.sync.selection import listed
 
     found = listed(selection)
     query = select(found)
-    async with (
-        open_context(settings, assemble(settings.payables).registry) as ctx,
-        ctx.db.transaction() as tx,
-    ):
+    async with reading(settings) as ctx, ctx.db.transaction() as tx:
         rows, _ = await page(tx, query, found, limit=limit, starting_after=None, visible=query)
     for row in rows:
         at = f"{row.received_at:%Y-%m-%d %H:%M:%S}"

@@ -95,12 +95,11 @@ def try_out(
 
 
 async def _try(settings: Settings, url: str) -> bool:
-    from payments.context import open_context
-    from payments.domains import assemble
+    from payments.cli.opening import reading
     from payments.onboarding.delivery import try_secrets
 
     well = True
-    async with open_context(settings, assemble(settings.payables).registry) as ctx:
+    async with reading(settings) as ctx:
         async for trial in try_secrets(ctx, url):
             mark, said = ("✗", trial.failure) if trial.failure else ("✓", f"stored {trial.event}")
             typer.echo(f"{mark} secret {trial.secret}: {said}")
