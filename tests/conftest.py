@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import gc
+import logging
 import shutil
 import sys
 import tempfile
@@ -34,6 +35,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0.001)
     with stamina.set_testing(True, attempts=3):
         yield
+
+
+@pytest.fixture(autouse=True)
+def log_level_is_left_as_it_was() -> Iterator[None]:
+    """A command that runs in this process sets its own."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)
