@@ -87,6 +87,9 @@ ROUTES = {
     ),
     "GET /api/v1/stripe/events": admins(),
     "POST /api/v1/stripe/events/replay": admins({"state": ["dead"], "dry_run": True}),
+    "GET /api/v1/stripe/reconciliations": admins(),
+    "GET /api/v1/stripe/reconciliations/{id}": Route(403, 403, 403, 404),
+    "POST /api/v1/stripe/reconciliations": Route(403, 403, 403, 202, {"heal": True}),
     "POST /api/v1/stripe/webhook": public(400),
 }
 

@@ -28,6 +28,14 @@ SECRET_USED = Gauge(
     "When a webhook secret last verified a delivery, by its fingerprint",
     ("secret",),
 )
+DRIFT = Gauge(
+    "payments_drift_rows",
+    "Rows that the last complete reconciliation left different from Stripe",
+    ("resource",),
+)
+RECONCILED = Gauge(
+    "payments_reconciled_timestamp_seconds", "When the last complete reconciliation ended"
+)
 ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
 
 SECRET_VALUE: Final = re.compile(

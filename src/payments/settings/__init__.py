@@ -117,6 +117,12 @@ class Settings(BaseSettings):
         gt=0,
         description="fetches a second, for one worker process; Stripe allows 25 in test mode",
     )
+    reconcile_days: int = Field(
+        3, ge=1, description="how far back the nightly comparison with Stripe reaches"
+    )
+    reconcile_heal: bool = Field(
+        default=True, description="what it finds different is written as Stripe says"
+    )
 
     secret_key: SecretStr | None = Field(
         None, description="HS256 key that your JWTs are signed with, 32 bytes or more"
