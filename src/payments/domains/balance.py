@@ -55,6 +55,7 @@ class Movements:
             {
                 "source": id,
                 "kind": source["object"],
+                "status": source["status"],
                 "payment": source["payment_intent"],
                 "moved": self.moved[id],
             }
@@ -91,16 +92,19 @@ _DOUBTFUL: Final = text(
     """
     with moved as (
         select * from jsonb_to_recordset(cast(:rows as jsonb))
-                      as m(source text, kind text, payment text, moved bigint)
+                      as m(source text, kind text, status text, payment text,
+                           moved bigint)
     )
     select m.payment from moved m
     left join stripe.payment_intents i on i.id = m.payment
     where m.kind = 'charge' and i.amount_received is distinct from m.moved
     union
     select m.payment from moved m left join stripe.refunds r on r.id = m.source
-    where m.kind = 'refund' and r.status is distinct from 'pending'
-      and r.status is distinct from 'requires_action'
-      and m.moved is distinct from case r.status when 'succeeded' then -r.amount else 0 end
+    where m.kind = 'refund' and (
+        r.status is distinct from m.status
+        or m.moved <> case m.status when 'succeeded' then -r.amount
+                                    when 'failed' then 0 when 'canceled' then 0
+                                    else m.moved end)
     union
     select i.id from stripe.payment_intents i
     where i.created_at >= :start and i.created_at < :end and i.amount_received > 0

@@ -31,6 +31,10 @@ class Mismatch:
     stripes: Side
 
     @property
+    def sides(self) -> dict[str, Side]:
+        return {"ours": self.ours, "stripes": self.stripes}
+
+    @property
     def kind(self) -> Kind:
         if self.ours is None:
             return "missing_here"

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Final
 
-import orjson
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.db import is_outage
@@ -72,35 +72,27 @@ async def confirm(round: Round, resource: Resource, doubts: Doubts) -> None:
 
 async def note_drift(tx: AsyncConnection, round: Round, name: str, found: Mismatch) -> None:
     """Write down a row that differs, under the name of its resource or of the check."""
-    side = {"ours": found.ours, "stripes": found.stripes}
-    bound = {key: orjson.dumps(value).decode() for key, value in side.items() if value is not None}
-    await tx.execute(
-        text(
-            """
-            insert into reconciliation_drift
-                (id, reconciliation, resource, object_id, kind, ours, stripes)
-            values (:run || ':' || :name || ':' || :object, :run, :name, :object, :kind,
-                    cast(:ours as jsonb), cast(:stripes as jsonb))
-            on conflict (id) do nothing
-            """
-        ),
-        {"run": round.id, "name": name, "object": found.id, "kind": found.kind}
-        | {"ours": None, "stripes": None}
-        | bound,
-    )
+    row = {
+        "id": _key(round, name, found.id),
+        "reconciliation": round.id,
+        "resource": name,
+        "object_id": found.id,
+        "kind": found.kind,
+        **{side: value for side, value in found.sides.items() if value is not None},
+    }
+    await tx.execute(insert(Drift).values(row).on_conflict_do_nothing())
+
+
+def _key(round: Round, name: str, id: str) -> str:
+    return f"{round.id}:{name}:{id}"
 
 
 async def conclude(
     tx: AsyncConnection, round: Round, name: str, id: str, *, healed: bool, remark: str | None
 ) -> None:
     """Write down what became of a row that differed."""
-    await tx.execute(
-        text(
-            "update reconciliation_drift set healed = :healed, remark = :remark "
-            "where id = :run || ':' || :name || ':' || :object"
-        ),
-        {"run": round.id, "name": name, "object": id, "healed": healed, "remark": remark},
-    )
+    row = Drift.id == _key(round, name, id)
+    await tx.execute(update(Drift).where(row).values(healed=healed, remark=remark))
 
 
 async def applied(round: Round, seen: Collection[Observation]) -> str | None:
