@@ -1,19 +1,21 @@
-"""Reconcile: what differs from Stripe is named row by row, and nothing else is; healing heals it."""
+"""Reconcile: what differs from Stripe is named row by row, nothing else is; healing heals it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
 
+from converge.networks import Network, reached_by
 from converge.observing import intent_at_stripe, paid_at_stripe, priced_booking, refund_at_stripe
 from converge.oracle import differences, expected_booking, payments_of, refunded
 from payments.core.errors import StripeFailed
 from payments.sync.account import WrongAccount
-from payments.sync.reconcile import confirm
-from payments.sync.reconcile.run import carry_out
+from payments.sync.reconcile import compare, confirm, sweep
+from payments.sync.reconcile.run import carry_out, carry_out_due
 from payments.sync.reconcile.runs import Wish, begin, request
 from payments.sync.throttle import Throttle
 from stripe_sandbox.chaos import Chaos, Story
@@ -161,23 +163,19 @@ async def sums(world: World, intent: Json) -> tuple[int, int]:
 # -- what is no drift
 
 
-class Interrupted(httpx2.AsyncBaseTransport):
-    """The way to Stripe, on which something happens once, before a request to a path is answered."""
+class Interrupted(Network):
+    """The way to Stripe, on which something happens before each fetch of one object is answered."""
 
-    def __init__(self, way: Any, path: str, happening: Callable[[], Awaitable[Any]]) -> None:
-        self._there, self._path, self._happening = way.target, path, happening
-        self.happened = False
-        way.target = self
+    def __init__(
+        self, app: httpx2.ASGITransport, path: str, happening: Callable[[], Awaitable[Any]]
+    ) -> None:
+        super().__init__(app)
+        self._path, self._happening = path, happening
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.url.path == self._path and not self.happened:
-            self.happened = True
+        if request.url.path == self._path:
             await self._happening()
-        return await self._there.handle_async_request(request)
-
-
-def way(world: World) -> Any:
-    return world.ctx.stripe._client._requestor._client._http._transport  # type: ignore[union-attr]
+        return await super().handle_async_request(request)
 
 
 async def known(world: World) -> tuple[Json, Json]:
@@ -190,22 +188,257 @@ async def known(world: World) -> tuple[Json, Json]:
 
 
 async def test_a_row_that_is_being_changed_is_no_drift_and_neither_is_one_that_is_awaited(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
     _, intent = await known(world)
-    await world.db.execute("update stripe.payment_intents set amount_received = 1")
     path = f"/v1/payment_intents/{intent['id']}"
+    [event] = await world.events(type="payment_intent.succeeded")
 
     async def change() -> None:
         """Another worker writes the row; it differs still, but not as it was."""
-        await world.db.execute("update stripe.payment_intents set ticket = nextval('stripe.ticket')")
+        written = "ticket = nextval('stripe.ticket'), failure_code = 'x'"
+        await world.db.execute(f"update stripe.payment_intents set {written}")
 
-    [event] = await world.events(type="payment_intent.succeeded")
-    happenings = (change, lambda: world.deliver(event | {"id": "evt_late"}))
-    for happening in happenings:
-        interrupted = Interrupted(way(world), path, happening)
-        found = await reconcile(world, resources=["payment_intent"])
-        assert interrupted.happened
-        assert found["rows"] == []
+    async def announce() -> None:
+        await world.deliver(event | {"id": "evt_late"})
+
+    async def nothing() -> None: ...
+
+    for happening, drift in ((nothing, 1), (change, 0), (announce, 0)):
+        await world.db.execute("update stripe.payment_intents set amount_received = 1")
+        async with reached_by(world, partial(Interrupted, path=path, happening=happening)) as other:
+            found = await reconcile(other, resources=["payment_intent"], heal=True)
+        assert found["drift"] == drift, happening
+
+
+async def test_what_is_fetched_again_and_equal_is_no_drift(world: World) -> None:
+    """An event was under way while Stripe's list was read."""
+    booking = await priced_booking(world)
+    intent = await intent_at_stripe(world, booking)
+    await world.converge()
+    await world.confirm(intent)
+    events = await world.events(type="payment_intent.succeeded")
+    path = f"/v1/payment_intents/{intent['id']}"
+    arrival = partial(world.converge, events)
+    async with reached_by(world, partial(Interrupted, path=path, happening=arrival)) as other:
+        found = await reconcile(other, resources=["payment_intent"])
+    assert (found["looked"]["payment_intent"], found["rows"]) == (1, [])
+
+
+# -- what is looked at
+
+
+async def test_older_rows_that_may_still_change_are_fetched_and_the_others_left_alone(
+    world: World,
+) -> None:
+    booking = await priced_booking(world)
+    paid = await paid_at_stripe(world, booking)
+    waiting = await intent_at_stripe(world, booking)
+    await world.converge()
+    await world.confirm(waiting)
+    await world.db.execute("update stripe.payment_intents set customer = 'cus_wrong'")
+    found = await reconcile(world, days=-1, resources=["payment_intent"])
+    assert (named(found), found["looked"]) == ({waiting["id"]}, {"payment_intent": 1})
+    [row] = found["rows"]
+    assert (row["kind"], row["ours"]["status"]) == ("differs", "requires_payment_method")
+    assert (row["stripes"]["status"], row["stripes"]["amount_received"]) == ("succeeded", 10_000)
+    assert named(await reconcile(world)) == {paid["id"], waiting["id"]}
+
+
+async def test_every_page_is_compared_with_the_rows_of_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "PAGE", 3)
+    monkeypatch.setattr(sweep, "AT_ONCE", 4)
+    monkeypatch.setattr(compare, "AT_ONCE", 2)
+    products = [await world.at_stripe("POST", "/v1/products", name=f"{n}") for n in range(10)]
+    rows = world.sandbox.sandbox.state.rows("product")
+    for age, product in enumerate(products[::-1]):
+        rows[product["id"]]["created"] -= 60 * (age // 4)
     await world.work()
-    assert named(await reconcile(world)) == set()
+    healed = await reconcile(world, heal=True, resources=["product"])
+    assert (named(healed), healed["left"]) == ({product["id"] for product in products}, 0)
+    for product in products[::3]:
+        del rows[product["id"]]
+    found = await reconcile(world, resources=["product"])
+    assert {row["object_id"]: row["kind"] for row in found["rows"]} == {
+        product["id"]: "missing_at_stripe" for product in products[::3]
+    }
+
+
+# -- what is missing at Stripe
+
+
+async def test_what_stripe_deleted_is_buried_unless_it_is_suspiciously_much(
+    world: World,
+) -> None:
+    customers = [await world.at_stripe("POST", "/v1/customers", name=f"{n}") for n in range(14)]
+    await world.converge()
+    for customer in customers[:3]:
+        await world.at_stripe("DELETE", f"/v1/customers/{customer['id']}")
+    found = await reconcile(world, heal=True)
+    assert {row["kind"] for row in found["rows"]} == {"missing_at_stripe"}
+    assert (found["drift"], found["left"]) == (3, 0)
+    for customer in customers[3:]:
+        await world.at_stripe("DELETE", f"/v1/customers/{customer['id']}")
+    refused = await reconcile(world, heal=True)
+    assert (refused["drift"], refused["left"]) == (11, 11)
+    assert "too many" in refused["rows"][0]["remark"]
+    assert await world.db.fetchval("select count(*) from stripe.customers where not deleted") == 11
+
+
+async def test_a_payment_that_stripe_does_not_know_is_named_and_kept(world: World) -> None:
+    booking, intent = await known(world)
+    world.sandbox.sandbox.state.rows("payment_intent").pop(intent["id"])
+    found = await reconcile(world, heal=True, resources=["payment_intent"])
+    [row] = found["rows"]
+    assert (row["kind"], row["healed"], row["stripes"]) == ("missing_at_stripe", False, None)
+    assert "another key" in row["remark"]
+    assert (await world.ask("GET", f"/bookings/{booking['id']}", role="service"))["paid_cents"] == (
+        10_000
+    )
+
+
+# -- the balance
+
+
+async def test_a_cent_too_much_here_is_found_by_the_balance_alone_and_healed(
+    world: World,
+) -> None:
+    booking, intent = await known(world)
+    refund = await refund_at_stripe(world, intent, amount=700)
+    await world.settle()
+    await world.converge()
+    assert (await reconcile(world, resources=["balance"]))["rows"] == []
+    await world.db.execute("update stripe.refunds set amount = amount + 1")
+    await world.db.execute("update bookings set refunded_cents = refunded_cents + 1")
+    ours, stripes = {"received": 10_000, "refunded": 701}, {"received": 10_000, "refunded": 700}
+    found = await reconcile(world, resources=["balance"])
+    assert off_balance(found) == {intent["id"]: (ours, stripes)}
+    assert (await reconcile(world, resources=["balance"], heal=True))["left"] == 0
+    assert await world.db.fetchval("select amount from stripe.refunds") == refund["amount"]
+    seen = await world.ask("GET", f"/bookings/{booking['id']}", role="service")
+    assert seen["refunded_cents"] == 700
+
+
+async def test_a_cent_too_little_on_stripes_balance_cannot_be_healed_here(world: World) -> None:
+    _, intent = await known(world)
+    [charge] = [t for t in transactions(world) if t["type"] == "charge"]
+    charge["amount"] -= 1
+    found = await reconcile(world, heal=True)
+    sums = ({"received": n, "refunded": 0} for n in (10_000, 9_999))
+    assert off_balance(found) == {intent["id"]: tuple(sums)}
+    assert (found["left"], found["rows"][0]["healed"]) == (1, False)
+    assert "ask Stripe" in found["rows"][0]["remark"]
+
+
+async def test_a_refund_that_fails_long_after_its_payment_is_found_by_its_booking(
+    world: World,
+) -> None:
+    """Both were made before the window; only their return lies in it."""
+    booking = await priced_booking(world)
+    intent = await paid_at_stripe(world, booking, "pm_card_refundFail")
+    await refund_at_stripe(world, intent, amount=400)
+    await world.converge()
+    await world.settle()
+    for transaction in transactions(world):
+        transaction["created"] -= 20 * 86_400 * (transaction["type"] != "refund_failure")
+    await world.db.execute("update stripe.refunds set created_at = created_at - interval '20 d'")
+    found = await reconcile(world, resources=["balance"], heal=True)
+    assert off_balance(found) == {
+        intent["id"]: (
+            {"received": 10_000, "refunded": 400},
+            {"received": 10_000, "refunded": 0},
+        )
+    }
+    assert await world.db.fetchval("select status from stripe.refunds") == "failed"
+
+
+def transactions(world: World) -> list[Json]:
+    return list(world.sandbox.sandbox.state.rows("balance_transaction").values())
+
+
+async def test_a_charge_that_is_not_booked_yet_is_no_drift(world: World) -> None:
+    booking = await priced_booking(world)
+    await paid_at_stripe(world, booking)
+    await world.converge()
+    assert transactions(world) == []
+    assert (await reconcile(world))["rows"] == []
+
+
+async def test_another_settlement_currency_is_compared_in_the_payments_own(world: World) -> None:
+    await known(world)
+    [charge] = [t for t in transactions(world) if t["type"] == "charge"]
+    charge |= {"currency": "eur", "amount": 9_123, "exchange_rate": 0.9123}
+    assert (await reconcile(world))["rows"] == []
+
+
+# -- what befalls a run
+
+
+async def requested(world: World, **wish: Any) -> str:
+    answer = await world.ask(
+        "POST", "/stripe/reconciliations", wish, status=202, role="admin", user="boss"
+    )
+    return str(answer["id"])
+
+
+async def test_a_run_that_is_broken_off_says_so_and_the_next_worker_does_it(world: World) -> None:
+    booking, intent = await known(world)
+    await world.db.execute("update stripe.payment_intents set amount_received = 1")
+    await world.db.execute("update bookings set paid_cents = 1")
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def stop() -> None:
+        reached.set()
+        await never.wait()
+
+    id = await requested(world, heal=True)
+    path = f"/v1/payment_intents/{intent['id']}"
+    async with reached_by(world, partial(Interrupted, path=path, happening=stop)) as other:
+        killed = asyncio.create_task(carry_out_due(other.ctx))
+        await reached.wait()
+        assert (await shown(world, id))["state"] == "running"
+        killed.cancel()
+        await asyncio.gather(killed, return_exceptions=True)
+    await carry_out_due(world.ctx)
+    assert (await shown(world, id))["state"] == "running", "nobody takes what may still be held"
+    past = "interval '61 s'"
+    await world.db.execute(
+        f"update reconciliations set seen_at = seen_at - {past}, not_before = not_before - {past}"
+    )
+    assert (await shown(world, id))["state"] == "broken_off"
+    await carry_out_due(world.ctx)
+    found = await shown(world, id)
+    assert (found["state"], found["left"], named(found)) == ("done", 0, {intent["id"]})
+    seen = await world.ask("GET", f"/bookings/{booking['id']}", role="service")
+    assert seen["paid_cents"] == 10_000
+
+
+async def test_stripes_outage_is_no_drift_and_the_run_is_tried_again(world: World) -> None:
+    await known(world)
+    id = await requested(world)
+    fault = {"path": "/v1/refunds", "status": 500, "times": 3}
+    assert (await world.stripe.post("/_sandbox/faults", json=fault)).status_code == 201
+    with pytest.raises(StripeFailed):
+        await carry_out_due(world.ctx)
+    failed = await shown(world, id)
+    assert (failed["state"], failed["rows"], failed["attempts"]) == ("failed", [], 0)
+    assert "StripeFailed" in failed["error"]
+    await carry_out_due(world.ctx)
+    assert (await shown(world, id))["state"] == "failed", "it rests"
+    await world.db.execute("update reconciliations set not_before = now()")
+    await carry_out_due(world.ctx)
+    done = await shown(world, id)
+    assert (done["state"], done["error"], done["rows"]) == ("done", None, [])
+
+
+async def test_another_accounts_key_compares_nothing(world: World) -> None:
+    await known(world)
+    await world.db.execute("update installation set account = 'acct_other'")
+    id = await requested(world, heal=True)
+    with pytest.raises(WrongAccount):
+        await carry_out_due(world.ctx)
+    found = await shown(world, id)
+    assert (found["state"], found["looked"], found["rows"]) == ("failed", {}, [])
+    assert "acct_other" in found["error"]

@@ -45,7 +45,11 @@ async def look_at(round: Round, resource: Resource, ids: Collection[str]) -> lis
         except StripeObjectMissing:
             return Observation(resource, {"id": id, "deleted": True}, None)
 
-    return list(await asyncio.gather(*map(one, ids)))
+    answers = await asyncio.gather(*map(one, ids), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, Observation)]
 
 
 async def confirm(round: Round, resource: Resource, doubts: Doubts) -> None:

@@ -86,7 +86,7 @@ async def _newest_first(
 
 async def _listed(round: Round, resource: Resource, **params: Any) -> AsyncIterator[Observation]:
     await round.throttle.turn()
-    async for page in pages(round.sync, resource, **params):
+    async for page in pages(round.sync, resource, limit=PAGE, **params):
         for seen in page:
             yield seen
         await round.throttle.turn()
