@@ -67,6 +67,8 @@ async def test_an_admin_asks_once_and_a_worker_says_row_by_row_what_differs(worl
     intent = by_resource["payment_intent"]
     assert intent["ours"] == {"status": "x", "amount_received": 1}
     assert intent["stripes"] == {"status": "succeeded", "amount_received": DEPOSIT}
+    metrics = await world.api.get("/metrics", headers=headers)
+    assert 'payments_drift_rows{resource="price"} 1.0' in metrics.text
     second = await ask(world, {"resources": ["price"]})
     listed = await read(world, limit=1)
     assert ([run["id"] for run in listed["data"]], listed["has_more"]) == ([second["id"]], True)

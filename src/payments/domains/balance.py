@@ -10,16 +10,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import text
 
-from payments.domains.payments import PAYMENT_INTENT
+from payments.domains.payments import END, PAYMENT_INTENT
 from payments.domains.refunds.tables import REFUND
 from payments.stripe_api.failures import StripeObjectMissing
-from payments.stripe_api.service import Client, ListCall
 from payments.sync.apply import Observation
 from payments.sync.checks import Check
 from payments.sync.observe import look, pages
@@ -28,10 +27,8 @@ from payments.sync.reconcile.compare import Mismatch, awaited
 from payments.sync.reconcile.runs import Round
 
 NAME: Final = "balance"
-SLICE: Final = timedelta(days=1)
-"""What is held in memory is the movements of one day."""
-BOOKED_WITHIN: Final = timedelta(days=1)
-"""Stripe books a charge some time after it has succeeded."""
+SLICE_SECONDS: Final = 24 * 60 * 60
+"""What is held in memory is the movements of a day."""
 SOURCES: Final = ("charge", "refund")
 
 
@@ -41,9 +38,17 @@ class Movements:
 
     sources: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     moved: Counter[str] = field(default_factory=Counter)
+    newest: int = 0
+    oldest: int = 0
+
+    def goes_on(self, transaction: Mapping[str, Any]) -> bool:
+        """Whether a transaction, no newer than the last, belongs to the same slice of time."""
+        made = int(transaction["created"])
+        return made == self.oldest or made > self.newest - SLICE_SECONDS
 
     def enter(self, transaction: Mapping[str, Any]) -> None:
-        source = transaction["source"]
+        source, self.oldest = transaction["source"], int(transaction["created"])
+        self.newest = self.newest or self.oldest
         if not isinstance(source, Mapping) or source["object"] not in SOURCES:
             return
         if source.get("payment_intent") is not None:
@@ -71,18 +76,24 @@ def in_currency_of(source: Mapping[str, Any], transaction: Mapping[str, Any]) ->
     amount = int(transaction["amount"])
     if transaction["currency"] == source["currency"]:
         return amount
+    if transaction["reporting_category"] == "partial_capture_reversal":
+        return 0  # what was captured is what is left
     whole = int(source.get("amount_captured") or source["amount"])
     return whole if amount > 0 else -whole
 
 
 async def check(round: Round) -> None:
-    """Compare a day's movements after another's."""
-    now = round.sync.clock.now()
-    start = round.wish.since
-    while start < now:
-        end = min(start + SLICE, now)
-        await _check_slice(round, start, end)
-        start = end
+    """Compare the movements since the run's window began, a day's after another's, newest first."""
+    since, until, found = round.wish.since, END, Movements()
+    window = {"gte": int(since.timestamp())}
+    async for transaction in _transactions(round, created=window, expand=["data.source"]):
+        if found.newest and not found.goes_on(transaction):
+            edge = datetime.fromtimestamp(found.oldest, UTC)
+            await _compare(round, found, since=edge, until=until)
+            until, found = edge, Movements()
+        found.enter(transaction)
+        round.looked[NAME] += 1
+    await _compare(round, found, since=since, until=until)
 
 
 CHECKS = (Check(name=NAME, run=check),)
@@ -107,24 +118,20 @@ _DOUBTFUL: Final = text(
                                     else m.moved end)
     union
     select i.id from stripe.payment_intents i
-    where i.created_at >= :start and i.created_at < :end and i.amount_received > 0
+    where i.created_at >= :since and i.created_at < :until and i.amount_received > 0
       and i.id not in (select payment from moved where kind = 'charge')
     union
     select r.payment_intent from stripe.refunds r
-    where r.created_at >= :start and r.created_at < :end and r.status = 'succeeded'
+    where r.created_at >= :since and r.created_at < :until and r.status = 'succeeded'
       and r.payment_intent is not null and r.id not in (select source from moved)
     order by 1
     """
 )
 
 
-async def _check_slice(round: Round, start: datetime, end: datetime) -> None:
-    found = Movements()
-    window = {"gte": int(start.timestamp()), "lt": int(end.timestamp()) + 1}
-    async for transaction in _every(round, _transactions, created=window, expand=["data.source"]):
-        found.enter(transaction)
-        round.looked[NAME] += 1
-    bound = {"rows": found.rows(), "start": start, "end": end}
+async def _compare(round: Round, found: Movements, *, since: datetime, until: datetime) -> None:
+    """Compare what was moved in a time with the rows of what was moved, and of that time."""
+    bound = {"rows": found.rows(), "since": since, "until": until}
     async with round.sync.db.transaction() as tx:
         doubtful = list((await tx.execute(_DOUBTFUL, bound)).scalars())
     if doubtful:
@@ -201,13 +208,12 @@ async def _objects(round: Round, payment: str) -> Sequence[Observation]:
 async def _booked(round: Round, payment: str, refunds: Collection[Observation]) -> Sums | None:
     """What Stripe's balance says of a payment; None while a charge is not booked yet."""
     received = refunded = 0
-    young = int((round.sync.clock.now() - BOOKED_WITHIN).timestamp())
-    async for charge in _every(round, _charges, payment_intent=payment):
-        unbooked = charge["captured"] and charge["paid"] and charge["balance_transaction"] is None
-        if unbooked and charge["created"] > young:
+    async for charge in _charges(round, payment):
+        if charge["status"] != "succeeded" or not charge["captured"]:
+            continue
+        if charge["balance_transaction"] is None:
             return None
-        if charge["captured"] and charge["paid"]:
-            received += await _moved(round, charge)
+        received += await _moved(round, charge)
     for refund in refunds:
         if refund.object["status"] not in ("pending", "requires_action"):
             refunded -= await _moved(round, refund.object)
@@ -215,19 +221,23 @@ async def _booked(round: Round, payment: str, refunds: Collection[Observation]) 
 
 
 async def _moved(round: Round, source: Mapping[str, Any]) -> int:
-    every = _every(round, _transactions, source=source["id"])
-    return sum([in_currency_of(source, transaction) async for transaction in every])
+    booked = _transactions(round, source=source["id"])
+    return sum([in_currency_of(source, transaction) async for transaction in booked])
 
 
-def _transactions(client: Client, /, params: dict[str, Any]) -> Any:
-    return client.v1.balance_transactions.list_async(params)  # type: ignore[arg-type]
-
-
-def _charges(client: Client, /, params: dict[str, Any]) -> Any:
-    return client.v1.charges.list_async(params)  # type: ignore[arg-type]
-
-
-async def _every(round: Round, call: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
+async def _transactions(round: Round, **params: Any) -> AsyncIterator[dict[str, Any]]:
     await round.throttle.turn()
-    async for found in round.sync.stripe.every(call, **params):
+    stripe = round.sync.stripe
+    async for found in stripe.every(
+        lambda c, params: c.v1.balance_transactions.list_async(params), **params
+    ):
+        yield found
+
+
+async def _charges(round: Round, payment: str) -> AsyncIterator[dict[str, Any]]:
+    await round.throttle.turn()
+    stripe = round.sync.stripe
+    async for found in stripe.every(
+        lambda c, params: c.v1.charges.list_async(params), payment_intent=payment
+    ):
         yield found
