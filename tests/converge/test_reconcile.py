@@ -442,6 +442,14 @@ async def test_stripes_outage_is_no_drift_and_the_run_is_tried_again(world: Worl
     assert (done["state"], done["error"], done["rows"]) == ("done", None, [])
 
 
+async def test_a_rate_limit_slows_a_run_down_and_ends_nothing(world: World) -> None:
+    _, intent = await known(world)
+    await world.db.execute("update stripe.payment_intents set amount_received = 1")
+    fault = {"path": f"/v1/payment_intents/{intent['id']}", "status": 429, "times": 4}
+    assert (await world.stripe.post("/_sandbox/faults", json=fault)).status_code == 201
+    assert named(await reconcile(world)) == {intent["id"]}
+
+
 async def test_another_accounts_key_compares_nothing(world: World) -> None:
     await known(world)
     await world.db.execute("update installation set account = 'acct_other'")

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.db import is_outage
+from payments.core.errors import StripeBusy
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.sync import queue
 from payments.sync.apply import Observation, apply
@@ -39,11 +40,14 @@ async def look_at(round: Round, resource: Resource, ids: Collection[str]) -> lis
     """Fetch objects. What Stripe does not have is an answer here, of whatever kind it is."""
 
     async def one(id: str) -> Observation:
-        await round.throttle.turn()
-        try:
-            return await look(round.sync, resource, id)
-        except StripeObjectMissing:
-            return Observation(resource, {"id": id, "deleted": True}, None)
+        while True:
+            await round.throttle.turn()
+            try:
+                return await look(round.sync, resource, id)
+            except StripeObjectMissing:
+                return Observation(resource, {"id": id, "deleted": True}, None)
+            except StripeBusy:
+                round.throttle.slow_down()
 
     answers = await asyncio.gather(*map(one, ids), return_exceptions=True)
     for answer in answers:

@@ -68,8 +68,8 @@ async def expected(round: Round) -> dict[str, int | None]:
 
 
 async def carry_out_due(ctx: Any) -> None:
-    """Carry out what was requested, the longest due first."""
-    while round := await begin(ctx.sync, Throttle(ctx.settings.stripe_rate)):
+    """Carry out what was requested, the longest due first. Half of the rate stays with events."""
+    while round := await begin(ctx.sync, Throttle(ctx.settings.stripe_rate / 2)):
         await carry_out(round)
 
 
