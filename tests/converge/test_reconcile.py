@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import httpx2
@@ -185,6 +186,18 @@ class Interrupted(Network):
         return await super().handle_async_request(request)
 
 
+class Overheard(Network):
+    """The way to Stripe, with all that is asked on it."""
+
+    def __init__(self, app: httpx2.ASGITransport, asked: list[str]) -> None:
+        super().__init__(app)
+        self._asked = asked
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._asked.append(request.url.path)
+        return await super().handle_async_request(request)
+
+
 async def known(world: World) -> tuple[Json, Json]:
     """A paid booking, all of it known here."""
     booking = await priced_booking(world)
@@ -206,8 +219,10 @@ async def test_a_row_that_is_being_changed_is_no_drift_and_neither_is_one_that_i
         written = "ticket = nextval('stripe.ticket'), failure_code = 'x'"
         await world.db.execute(f"update stripe.payment_intents set {written}")
 
+    late = count()
+
     async def announce() -> None:
-        await world.deliver(event | {"id": "evt_late"})
+        await world.deliver(event | {"id": f"evt_late_{next(late)}"})
 
     async def nothing() -> None: ...
 
@@ -216,6 +231,14 @@ async def test_a_row_that_is_being_changed_is_no_drift_and_neither_is_one_that_i
         async with reached_by(world, partial(Interrupted, path=path, happening=happening)) as other:
             found = await reconcile(other, resources=["payment_intent"], heal=True)
         assert found["drift"] == drift, happening
+    await world.work()
+    for happening, drift in ((change, 0), (announce, 0), (nothing, 1)):
+        await world.db.execute("update stripe.payment_intents set amount_received = 1")
+        disturbed = partial(Interrupted, path="/v1/charges", happening=happening)
+        async with reached_by(world, disturbed) as other:
+            found = await reconcile(other, resources=["balance"])
+        assert found["drift"] == drift, happening
+        await world.work()
 
 
 async def test_what_is_fetched_again_and_equal_is_no_drift(world: World) -> None:
@@ -265,6 +288,10 @@ async def test_every_page_is_compared_with_the_rows_of_its_time(
     await world.work()
     healed = await reconcile(world, heal=True, resources=["product"])
     assert (named(healed), healed["left"]) == ({product["id"] for product in products}, 0)
+    asked: list[str] = []
+    async with reached_by(world, partial(Overheard, asked=asked)) as other:
+        assert (await reconcile(other, resources=["product"]))["looked"] == {"product": 10}
+    assert not [path for path in asked if path.startswith("/v1/products/")], "nothing was doubted"
     for product in products[::3]:
         rows.pop(product["id"])
     found = await reconcile(world, resources=["product"])

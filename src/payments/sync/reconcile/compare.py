@@ -102,22 +102,21 @@ async def unnamed(
     """
     query = text(
         f"""
-        select id, ticket from {resource.relation}
+        select id, ticket, created_at from {resource.relation}
         where not deleted and created_at >= :since and created_at < :until
-          and id <> all(:ids) and id > :after
-        order by id limit {AT_ONCE}
+          and (created_at, id) > (:since, :after) and id <> all(:ids)
+        order by created_at, id limit {AT_ONCE}
         """  # noqa: S608 - as above
     )
-    after = ""
+    place = {"since": since, "after": ""}
     while True:
-        bound = {"since": since, "until": until, "ids": list(ids), "after": after}
         async with db.transaction() as tx:
-            rows = (await tx.execute(query, bound)).all()
+            rows = (await tx.execute(query, {**place, "until": until, "ids": list(ids)})).all()
         if rows:
             yield {row.id: row.ticket for row in rows}
         if len(rows) < AT_ONCE:
             return
-        after = rows[-1].id
+        place = {"since": rows[-1].created_at, "after": rows[-1].id}
 
 
 async def awaited(tx: AsyncConnection, ids: Collection[str]) -> set[str]:
