@@ -136,7 +136,7 @@ async def test_the_command_ends_with_1_until_nothing_differs(
     [intent] = await world.rows("select id from stripe.payment_intents")
     found = await run("reconcile", "--resource", "payment_intent", **env)
     assert found.exit_code == 1, found.output
-    for said in (intent["id"], "amount_received", str(DEPOSIT), "1 rows differed, 1 still do"):
+    for said in (intent["id"], "amount_received", str(DEPOSIT), "differed: 1, left: 1"):
         assert said in found.output
     assert (await world.booking(booking))["paid_cents"] == 1
     healed = await run("reconcile", "--heal", "--json", **env)

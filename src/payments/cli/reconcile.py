@@ -113,21 +113,21 @@ def _say(run: dict[str, Any], *, as_json: bool) -> None:
         Console(soft_wrap=True).print(_table(run["rows"]))
     looked = ", ".join(f"{name} {count}" for name, count in run["looked"].items())
     typer.echo(f"compared: {looked or 'nothing'}")
-    typer.echo(f"{run['drift']} rows differed, {run['left']} still do ({run['id']})")
+    typer.echo(f"differed: {run['drift']}, left: {run['left']} ({run['id']})")
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("object", "column", "here", "at Stripe", "")
+    table = Table("resource", "object", "column", "here", "at Stripe", "")
     for row in rows:
         ours, stripes = row["ours"] or {}, row["stripes"] or {}
         end = "healed" if row["healed"] else row["remark"] or row["kind"].replace("_", " ")
         for number, name in enumerate(stripes or ours):
-            head, tail = (row["object_id"], end) if number == 0 else ("", "")
+            head = (row["resource"], row["object_id"]) if number == 0 else ("", "")
             sides = (_said(side, name) for side in (ours, stripes))
-            table.add_row(*map(escape, (head, name, *sides, tail)))
+            table.add_row(*map(escape, (*head, name, *sides, "" if number else end)))
     return table
 
 
