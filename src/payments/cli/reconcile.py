@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS: Final = 0.1
 BY: Final = "command line"
+WIDEST: Final = 500
+"""Ids are copied from the table, so they stay whole, however long."""
 
 
 def reconcile(
@@ -110,7 +112,7 @@ def _say(run: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(run))
         return
     if run["rows"]:
-        Console(soft_wrap=True).print(_table(run["rows"]))
+        Console(soft_wrap=True, width=WIDEST).print(_table(run["rows"]))
     looked = ", ".join(f"{name} {count}" for name, count in run["looked"].items())
     typer.echo(f"compared: {looked or 'nothing'}")
     typer.echo(f"differed: {run['drift']}, left: {run['left']} ({run['id']})")
