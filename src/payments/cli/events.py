@@ -143,7 +143,7 @@ async def _replay(settings: Settings, selection: "Selection", *, dry_run: bool) 
     found = [page.rehearsal for page in pages if page.rehearsal is not None]
     differences = [difference for one in found for difference in one.differences]
     if differences:
-        Console(soft_wrap=True).print(_table(differences))
+        Console(soft_wrap=True).print(table_of(differences))
     failures = [failure for one in found for failure in one.failures]
     for failure in failures:
         typer.echo(f"cannot be applied  {failure.object_id}  {failure.error}")
@@ -176,7 +176,8 @@ async def _catch_up(settings: Settings, since: datetime | None) -> None:
     typer.echo(f"{listed} events were listed, {new} of them are new and due")
 
 
-def _table(differences: "Iterable[Difference]") -> "Table":
+def table_of(differences: "Iterable[Difference]") -> "Table":
+    """Rows as they are and as they would be, for people."""
     from rich.markup import escape
     from rich.table import Table
 
