@@ -19,6 +19,8 @@ from service.variants import listening
 from stripe_sandbox.work import NOTE
 from world import API, KEY, SECRET, Json, World
 
+SUM: Json = {**FORM, "amount": 1_000}
+
 
 async def read(world: World, **how: Any) -> list[Page]:
     return [page async for page in catch_up(world.ctx.sync, Throttle(1000), **how)]
@@ -48,7 +50,7 @@ async def cursor(world: World) -> datetime:
 
 async def event_of(world: World, *, ago: timedelta) -> str:
     """An event that was made a while ago and never delivered."""
-    await world.at_stripe("POST", "/v1/payment_intents", **FORM, amount=1_000)
+    await world.at_stripe("POST", "/v1/payment_intents", **SUM)
     id: str = (await world.events())[-1]["id"]
     created = int((datetime.now(UTC) - ago).timestamp())
     world.sandbox.sandbox.state.change("event", id, created=created)
@@ -64,7 +66,7 @@ async def posted(world: World) -> AsyncIterator[World]:
     """Stripe posts to the service, and one post in five is never sent."""
     sandbox = world.sandbox.sandbox
     sandbox.courier._given = world.api
-    form = {"url": f"{API}/api/v1/stripe/webhook", "enabled_events[0]": "*"}
+    form: Json = {"url": f"{API}/api/v1/stripe/webhook", "enabled_events[0]": "*"}
     made = await world.at_stripe("POST", "/v1/webhook_endpoints", **form)
     sandbox.state.change(NOTE, made["id"], secret=SECRET)
     await world.stripe.post("/_sandbox/chaos", json={"seed": 3, "drop": 0.2})
@@ -133,8 +135,8 @@ async def test_more_than_a_page_is_stored_once_and_what_nobody_follows_is_left_o
     world: World,
 ) -> None:
     for _ in range(60):
-        await world.at_stripe("POST", "/v1/payment_intents", **FORM, amount=1_000)
-    intent = await world.at_stripe("POST", "/v1/payment_intents", **FORM, amount=1_000)
+        await world.at_stripe("POST", "/v1/payment_intents", **SUM)
+    intent = await world.at_stripe("POST", "/v1/payment_intents", **SUM)
     await world.confirm(intent)
     for n in range(50):
         await world.at_stripe("POST", "/v1/customers", email=f"u{n}@example.com")

@@ -30,6 +30,7 @@ from payments.sync.throttle import Throttle
 from service.variants import listening
 from world import KEY, SECRET, Json, World
 
+SUM: Final[Json] = {**FORM, "amount": 1_000}
 CARDS: Final = ("pm_card_visa", "pm_card_pendingRefund", "pm_card_refundFail")
 OURS: Final = ("bookings", "customer_links", "open_payables", "refund_requests", "outbox")
 QUIET: Final = {"ticket", "updated_at", "not_before", "done_at", "received_at"}
@@ -170,7 +171,7 @@ async def first(pages: Any) -> AsyncIterator[int]:
 async def ghosts(world: World) -> tuple[Json, Json]:
     """A product and a payment that stand here alone."""
     product = await world.at_stripe("POST", "/v1/products", name="A lamp")
-    intent = await world.at_stripe("POST", "/v1/payment_intents", **FORM, amount=1_000)
+    intent = await world.at_stripe("POST", "/v1/payment_intents", **SUM)
     ghost, payment = product | {"id": "prod_ghost"}, intent | {"id": "pi_ghost"}
     await give(world, product, intent, ghost, payment, ticket=await take_ticket(world))
     return ghost, payment
@@ -227,15 +228,20 @@ async def test_a_wrong_key_ends_it_and_nothing_is_tombstoned(world: World) -> No
 
 
 async def test_an_object_that_cannot_be_applied_stops_nobody_else(world: World) -> None:
-    intents = [
-        await world.at_stripe("POST", "/v1/payment_intents", **FORM, amount=1_000 + n)
-        for n in range(3)
-    ]
+    intents = [await world.at_stripe("POST", "/v1/payment_intents", **SUM) for n in range(3)]
     world.sandbox.sandbox.state.change("payment_intent", intents[1]["id"], amount=None)
     [course] = (await rebuilt(world, "payment_intent")).values()
     assert course.failed == [intents[1]["id"]]
     assert await wished(world) == {intents[1]["id"]}
     assert [await row(world, intent) is not None for intent in intents] == [True, False, True]
+
+
+async def test_a_row_that_the_writer_does_not_take_back_is_named(world: World) -> None:
+    intent = await world.at_stripe("POST", "/v1/payment_intents", **SUM)
+    await give(world, intent, ticket=await take_ticket(world))
+    assert (await rebuilt(world))["payment_intent"].refused == []
+    await world.db.execute("update stripe.payment_intents set status = 'succeeded', phase = 2")
+    assert (await rebuilt(world))["payment_intent"].refused == [intent["id"]]
 
 
 async def test_a_rate_limit_slows_it_down_and_a_deleted_place_in_the_list_begins_it_again(

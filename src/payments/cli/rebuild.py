@@ -118,7 +118,9 @@ def _say(courses: "Iterable[Course]", differences: "Sequence[Difference]") -> bo
             typer.echo(f"missing           {id}  Stripe does not know it; its row stays as it is")
         for id in course.failed:
             typer.echo(f"not applied       {id}  see `payments events list --object {id}`")
-        sound = sound and not (course.missing or course.failed)
+        for id in course.refused:
+            typer.echo(f"refused           {id}  its row is further in its life than Stripe says")
+        sound = sound and not (course.missing or course.failed or course.refused)
     if differences:
         _show(differences)
         typer.echo(f"{len(differences)} rows are not what follows from the mirrors")

@@ -2,7 +2,7 @@
 never posted, or could not be received, is applied, replayed and told of like everything else.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -71,7 +71,7 @@ class Page:
 
 async def catch_up(
     sync: Sync, throttle: Throttle, *, since: datetime | None = None
-) -> AsyncIterator[Page]:
+) -> AsyncGenerator[Page, None]:
     """Store every followed event that Stripe has made since the cursor; those known already change
     nothing. A long gap is read a day at a time, the oldest first, and the cursor moves after each,
     never past an event that is not stored; so a reading may be cut short anywhere.

@@ -56,6 +56,7 @@ class Course:
         gone: how many of our rows Stripe has no more.
         missing: ids that Stripe does not know, of a kind that cannot be deleted.
         failed: ids that cannot be applied.
+        refused: ids of rows that are further in their life than Stripe says, which cannot be.
     """
 
     resource: Resource
@@ -68,6 +69,7 @@ class Course:
     gone: int = 0
     missing: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +149,8 @@ async def rebuild(
         await _write(sync, course, page)
         await _save(sync, course)
         yield len(page)
-    gone: list[Observation] = []
-    limit = max(tombstones, (await count(sync, course.resource) - 1) // 100)
-    async for ids in _unlisted(sync, course):
-        for id in ids:
-            seen = await _look_up(sync, throttle, course, id)
-            if seen is not None and seen.gone and len(gone) < limit:
-                gone.append(seen)
-        yield len(ids)
-    _tell_missing(course)
-    if course.gone > limit:
-        raise TooManyGone(
-            f"{course.gone} of {await count(sync, course.resource)} rows of {course.resource.name} "
-            f"are gone at Stripe: if that is right, agree with --yes-tombstone {course.gone}"
-        )
-    for start in range(0, len(gone), PAGE):
-        await apply(sync, gone[start : start + PAGE])
+    async for number in _look_up_the_rest(sync, throttle, course, tombstones):
+        yield number
     course.done = True
     await _save(sync, course)
 
@@ -220,6 +208,31 @@ async def _write(sync: Sync, course: Course, seen: Sequence[Observation]) -> Non
         course.failed += [one.id for one in seen]
         async with sync.db.transaction() as tx:
             await inbox.request_fetches(tx, [(one.resource, one.id) for one in seen])
+
+
+async def _look_up_the_rest(
+    sync: Sync, throttle: Throttle, course: Course, tombstones: int
+) -> AsyncIterator[int]:
+    """Fetch every row that was not listed, and tombstone those that are gone, if so many may be."""
+    gone: list[Observation] = []
+    limit = max(tombstones, (await count(sync, course.resource) - 1) // 100)
+    async for ids in _unlisted(sync, course):
+        for id in ids:
+            seen = await _look_up(sync, throttle, course, id)
+            if seen is not None and seen.gone and len(gone) < limit:
+                gone.append(seen)
+        yield len(ids)
+    _tell_missing(course)
+    if course.gone > limit:
+        raise TooManyGone(
+            f"{course.gone} of {await count(sync, course.resource)} rows of {course.resource.name} "
+            f"are gone at Stripe: if that is right, agree with --yes-tombstone {course.gone}"
+        )
+    for start in range(0, len(gone), PAGE):
+        await apply(sync, gone[start : start + PAGE])
+    told = {*course.missing, *course.failed}
+    async for ids in _unlisted(sync, course):
+        course.refused += [id for id in ids if id not in told]
 
 
 async def _unlisted(sync: Sync, course: Course) -> AsyncIterator[list[str]]:
