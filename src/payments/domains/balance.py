@@ -19,6 +19,7 @@ from sqlalchemy import text
 from payments.domains.payments import END, PAYMENT_INTENT
 from payments.domains.refunds.tables import REFUND
 from payments.stripe_api.failures import StripeObjectMissing
+from payments.stripe_api.service import ListCall
 from payments.sync.apply import Observation
 from payments.sync.checks import Check
 from payments.sync.observe import look, pages
@@ -225,19 +226,18 @@ async def _moved(round: Round, source: Mapping[str, Any]) -> int:
     return sum([in_currency_of(source, transaction) async for transaction in booked])
 
 
-async def _transactions(round: Round, **params: Any) -> AsyncIterator[dict[str, Any]]:
-    await round.throttle.turn()
-    stripe = round.sync.stripe
-    async for found in stripe.every(
-        lambda c, params: c.v1.balance_transactions.list_async(params), **params
-    ):
-        yield found
+def _transactions(round: Round, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    return _listed(round, lambda c, params: c.v1.balance_transactions.list_async(params), **params)
 
 
-async def _charges(round: Round, payment: str) -> AsyncIterator[dict[str, Any]]:
+def _charges(round: Round, payment: str) -> AsyncIterator[dict[str, Any]]:
+    of_it = {"payment_intent": payment}
+    return _listed(round, lambda c, params: c.v1.charges.list_async(params), **of_it)
+
+
+async def _listed(round: Round, call: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
     await round.throttle.turn()
-    stripe = round.sync.stripe
-    async for found in stripe.every(
-        lambda c, params: c.v1.charges.list_async(params), payment_intent=payment
-    ):
-        yield found
+    async for page in round.sync.stripe.pages(call, **params):
+        for found in page:
+            yield found
+        await round.throttle.turn()

@@ -124,6 +124,10 @@ class Settings(BaseSettings):
         default=True, description="what it finds different is written as Stripe says"
     )
 
+    catch_up_minutes: float = Field(
+        5.0, gt=0, description="minutes between two readings of what Stripe may not have delivered"
+    )
+
     secret_key: SecretStr | None = Field(
         None, description="HS256 key that your JWTs are signed with, 32 bytes or more"
     )

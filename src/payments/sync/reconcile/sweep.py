@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.sync.apply import Observation, timestamp
@@ -112,18 +112,7 @@ async def _still_open(
     round: Round, resource: Resource, before: datetime
 ) -> AsyncIterator[list[Observation]]:
     """Older objects that may still change, fetched by id."""
-    query = text(
-        f"""
-        select id from {resource.relation}
-        where ({resource.open}) and not deleted and created_at < :before and id > :after
-        order by id limit {FETCH_BATCH}
-        """  # noqa: S608 - names and a condition of our own, values are bound
-    )
-    after = ""
-    while True:
-        async with round.sync.db.transaction() as tx:
-            ids = list((await tx.execute(query, {"before": before, "after": after})).scalars())
-        if not ids:
-            return
-        yield await look_at(round, resource, ids)
-        after = ids[-1]
+    row = resource.table
+    older = select(row.id).where(text(f"({resource.open})"), ~row.deleted, row.created_at < before)
+    async for rows in round.sync.db.walk(older, by=row.id, size=FETCH_BATCH):
+        yield await look_at(round, resource, [found.id for found in rows])
