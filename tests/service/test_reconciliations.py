@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from core.test_cli import env, run
+from payments.messages.letters import Letter, Letters
+from payments.sync import outbox
 from payments.sync.reconcile import confirm
 from payments.sync.reconcile.run import CHORES, carry_out_due, request_nightly
 from payments.sync.reconcile.runs import begin
@@ -40,6 +42,14 @@ async def damaged(world: World) -> Json:
     await world.db.execute("update stripe.payment_intents set amount_received = 1, status = 'x'")
     await world.db.execute("update bookings set paid_cents = 1, state = 'pending'")
     return booking
+
+
+async def letter(world: World) -> Letter:
+    """The message to the admins that waits."""
+    async with world.ctx.db.transaction() as tx:
+        [waiting] = await outbox.claim(tx, limit=5, since=None)
+    await world.db.execute("update outbox set not_before = now() + interval '1 h'")
+    return Letters(world.settings).write(waiting)
 
 
 async def test_an_admin_asks_once_and_a_worker_says_row_by_row_what_differs(world: World) -> None:
@@ -95,16 +105,26 @@ async def test_the_night_finds_and_heals_and_tells_the_admins(
         ("request_reconciliation", "03:00:00")
     ]
     booking = await damaged(world)
+    await ask(world, {"resources": ["payment_intent"]})
+    await carry_out_due(world.ctx)
+    unhealed = await letter(world)
+    assert unhealed.subject == "1 row differed from Stripe"
+    assert "1 still differs" in unhealed.text
+    assert "payments reconcile --heal" in unhealed.text
     for _ in range(2):
         await request_nightly(world.ctx)
     await carry_out_due(world.ctx)
-    [night] = (await read(world))["data"]
+    night, _ = (await read(world))["data"]
+    assert "there is nothing to do" in (await letter(world)).text
     assert (night["requested_by"], night["heal"], night["state"]) == ("system", True, "done")
     assert (night["drift"], night["left"]) == (1, 0)
     assert (await world.booking(booking))["paid_cents"] == DEPOSIT
 
+    await world.db.execute("update outbox set not_before = now()")
     await world.work()
-    [told] = await world.rows("select template, audience, facts from outbox where id ~ '^drift'")
+    told, _ = await world.rows(
+        "select template, audience, facts from outbox where id ~ '^drift' order by received_at desc"
+    )
     facts = json.loads(told["facts"])
     assert (told["template"], told["audience"]) == ("drift", "admin")
     assert (facts["found"], facts["left"], facts["reconciliation"]) == (1, 0, night["id"])
