@@ -13,6 +13,7 @@ from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api.service import StripeService
 from payments.sync import process
 from payments.sync.apply import Sync
+from payments.sync.calls import CallLog
 from payments.sync.ingest import Ingest
 from payments.sync.resources import Registry
 from payments.sync.secrets import SecretUses
@@ -28,6 +29,7 @@ class Context:
     sync: Sync
     ingest: Ingest
     secret_uses: SecretUses
+    calls: CallLog
     clock: Clock
 
 
@@ -66,12 +68,14 @@ async def open_context(
         )
         if database is None:
             stack.push_async_callback(db.aclose)
-        stripe = StripeService(settings, process=apply_event, network=network)
+        calls = CallLog(db)
+        stack.push_async_callback(calls.aclose)
+        stripe = StripeService(settings, process=apply_event, network=network, note=calls.note)
         stack.push_async_callback(stripe.aclose)
         sync = Sync(db, stripe, registry, clock, settings.live)
         uses = SecretUses(db)
         stack.push_async_callback(uses.aclose)
-        yield Context(settings, db, stripe, sync, Ingest(db), uses, clock)
+        yield Context(settings, db, stripe, sync, Ingest(db), uses, calls, clock)
 
 
 def context(request: Request) -> Context:

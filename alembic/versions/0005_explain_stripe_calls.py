@@ -1,0 +1,42 @@
+"""What was asked of Stripe; and what was opened for a reference, closed or not."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision: str = "0005_explain"
+down_revision: str | None = "0004"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "stripe_calls",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("subjects", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=True),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("replayed", sa.Boolean(), nullable=False),
+        sa.Column("stripe_request_id", sa.Text(), nullable=True),
+        sa.Column("original_request_id", sa.Text(), nullable=True),
+        sa.Column("milliseconds", sa.Integer(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stripe_calls")),
+    )
+    op.create_index(
+        "ix_stripe_calls_subjects", "stripe_calls", ["subjects"], postgresql_using="gin"
+    )
+    op.create_index("ix_stripe_calls_at", "stripe_calls", ["at"])
+    op.create_index(op.f("ix_open_payables_reference"), "open_payables", ["reference"])
+
+
+def downgrade() -> None:
+    op.drop_index(op.f("ix_open_payables_reference"), table_name="open_payables")
+    op.drop_table("stripe_calls")
