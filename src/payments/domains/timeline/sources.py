@@ -1,7 +1,7 @@
 """What tells a timeline: rows of a payment's own, and what calls, events, messages and acts say."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, or_, select
@@ -128,31 +128,26 @@ def _call(row: Row[Any]) -> Entry:
     )  # fmt: skip
 
 
-EVENT: Final[Select[Any]] = select(
+EVENT: Final[Sequence[Any]] = (
     StripeEvent.id, StripeEvent.type, StripeEvent.resource, StripeEvent.object_id,
     StripeEvent.received_at, StripeEvent.created_at, StripeEvent.done_at, StripeEvent.not_before,
     STATE.label("state"), StripeEvent.attempts, StripeEvent.error,
 )  # fmt: skip
-
-
 NOTABLE: Final = or_(StripeEvent.type != "task", StripeEvent.error.is_not(None))
 """What a reservation has scheduled, in case its own process dies, is nothing until it fails."""
 
 
 async def of_events(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]:
     """What Stripe sent about it, and what a worker was to look at or finish."""
-    about = EVENT.where(StripeEvent.object_id.in_(scope.objects), NOTABLE)
+    about = select(*EVENT).where(StripeEvent.object_id.in_(scope.objects), NOTABLE)
     return [_event(row) for row in await _newest(tx, about, "received_at", limit)]
 
 
 async def unfinished(tx: AsyncConnection, scope: Scope) -> Rows:
-    """The oldest events that are not applied: they wait, were postponed, or were given up."""
-    query = EVENT.where(
-        StripeEvent.object_id.in_(scope.objects),
-        STATE.in_(("pending", "postponed", "dead")),
-        NOTABLE,
-    ).order_by(StripeEvent.received_at)
-    return (await tx.execute(query.limit(3))).all()
+    """A few events that are not applied: they wait, were postponed, or were given up."""
+    states = STATE.in_(("pending", "postponed", "dead"))
+    query = select(*EVENT).where(StripeEvent.object_id.in_(scope.objects), states, NOTABLE)
+    return await _newest(tx, query, "received_at", 3)
 
 
 def _event(row: Row[Any]) -> Entry:
