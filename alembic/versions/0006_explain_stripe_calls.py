@@ -19,7 +19,9 @@ def upgrade() -> None:
         sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("subjects", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=True),
+        sa.Column("payment_intent", sa.Text(), nullable=True),
+        sa.Column("reservation", sa.Text(), nullable=True),
         sa.Column("status", sa.SmallInteger(), nullable=True),
         sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
@@ -30,9 +32,13 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stripe_calls")),
     )
-    op.create_index(
-        "ix_stripe_calls_subjects", "stripe_calls", ["subjects"], postgresql_using="gin"
-    )
+    for name in ("object_id", "payment_intent", "reservation"):
+        op.create_index(
+            f"ix_stripe_calls_{name}",
+            "stripe_calls",
+            [name],
+            postgresql_where=sa.text(f"{name} is not null"),
+        )
     op.create_index("ix_stripe_calls_at", "stripe_calls", ["at"])
     op.create_index(op.f("ix_open_payables_reference"), "open_payables", ["reference"])
 

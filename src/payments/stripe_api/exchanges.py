@@ -50,29 +50,38 @@ class Exchange:
         """Stripe's word for what is wrong, or the network's."""
         if self.response is None or self.response.is_success:
             return self.failure
-        error = _mapping(_answer(self.response).get("error"))
-        found = error.get("decline_code") or error.get("code") or error.get("type")
-        return found if isinstance(found, str) else None
+        error = _mapping(self._answered.get("error"))
+        return _text(error.get("decline_code") or error.get("code") or error.get("type"))
 
     def header(self, name: str) -> str | None:
         return self.response.headers.get(name) if self.response is not None else None
 
     @property
-    def subjects(self) -> list[str]:
-        """What it is about: the ids in its path, the payment that it names, what a write has made,
-        and the row of ours that its key derives from.
-        """
-        address = urlsplit(self.url)
-        found: list[Any] = [part for part in address.path.split("/") if _ID.fullmatch(part)]
-        for sent in (address.query, self.form):
-            found += [value for name, value in parse_qsl(sent) if name == "payment_intent"]
-        if self.writes and self.response is not None:
-            answer = _answer(self.response)
-            refused = _mapping(_mapping(answer.get("error")).get("payment_intent"))
-            found += [answer.get("id"), answer.get("payment_intent"), refused.get("id")]
-        if self.key is not None and ":" in self.key:
-            found.append(self.key.split(":")[1])
-        return sorted({one for one in found if isinstance(one, str) and one})
+    def object_id(self) -> str | None:
+        """What a write has made, or else what the path names last."""
+        made = _text(self._answered.get("id")) if self.writes else None
+        named = [part for part in self.path.split("/") if _ID.fullmatch(part)]
+        return made or (named[-1] if named else None)
+
+    @property
+    def payment_intent(self) -> str | None:
+        """The payment that was named, or that the answer to a write names."""
+        sent = parse_qsl(f"{urlsplit(self.url).query}&{self.form}")
+        named = [value for name, value in sent if name == "payment_intent"]
+        if named or not self.writes:
+            return named[0] if named else None
+        refused = _mapping(_mapping(self._answered.get("error")).get("payment_intent"))
+        return _text(self._answered.get("payment_intent")) or _text(refused.get("id"))
+
+    @property
+    def reservation(self) -> str | None:
+        """The row of ours that the idempotency key derives from."""
+        parts = (self.key or "").split(":")
+        return parts[1] if len(parts) > 1 else None
+
+    @property
+    def _answered(self) -> dict[str, Any]:
+        return _answer(self.response) if self.response is not None else {}
 
 
 def _answer(response: httpx2.Response) -> dict[str, Any]:
@@ -80,6 +89,10 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
         return _mapping(orjson.loads(response.content))
     except orjson.JSONDecodeError:
         return {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:

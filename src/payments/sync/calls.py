@@ -15,8 +15,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from asgi_correlation_id import correlation_id
-from sqlalchemy import Identity, Index, Integer, SmallInteger, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Identity, Index, Integer, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.core.db import Base, Database, is_outage
@@ -29,22 +28,27 @@ WAITING: Final = 5000
 
 
 class StripeCall(Base):
-    """One try of one request. `subjects` are the ids that it is about, Stripe's and those of rows
-    of ours; `status` is null where there was no answer; of a replayed answer `original_request_id`
-    names the first.
+    """One try of one request. `object_id` and `payment_intent` are Stripe's ids of what it is
+    about, `reservation` is the id of the row of ours that its key derives from; `status` is null where
+    there was no answer; of a replayed answer `original_request_id` names the first.
     """
 
     __tablename__ = "stripe_calls"
     __table_args__ = (
-        Index("ix_stripe_calls_subjects", "subjects", postgresql_using="gin"),
         Index("ix_stripe_calls_at", "at"),
+        *(
+            Index(f"ix_stripe_calls_{name}", name, postgresql_where=text(f"{name} is not null"))
+            for name in ("object_id", "payment_intent", "reservation")
+        ),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     at: Mapped[datetime]
     method: Mapped[str]
     path: Mapped[str]
-    subjects: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    object_id: Mapped[str | None]
+    payment_intent: Mapped[str | None]
+    reservation: Mapped[str | None]
     status: Mapped[int | None] = mapped_column(SmallInteger)
     error_code: Mapped[str | None]
     idempotency_key: Mapped[str | None]
@@ -55,18 +59,21 @@ class StripeCall(Base):
     request_id: Mapped[str | None]
 
 
+_COLUMNS: Final = {
+    "method": "text", "path": "text", "object_id": "text", "payment_intent": "text",
+    "reservation": "text", "status": "smallint", "error_code": "text", "idempotency_key": "text",
+    "replayed": "boolean", "stripe_request_id": "text", "original_request_id": "text",
+    "milliseconds": "int", "request_id": "text",
+}  # fmt: skip
+
 # The database dates the calls, as it dates events and acts, whatever this machine's clock says.
 _WRITE: Final = text(
-    """
-    insert into stripe_calls (at, method, path, subjects, status, error_code, idempotency_key,
-        replayed, stripe_request_id, original_request_id, milliseconds, request_id)
-    select clock_timestamp() - make_interval(secs => c.age), c.method, c.path, c.subjects, c.status,
-           c.error_code, c.idempotency_key, c.replayed, c.stripe_request_id, c.original_request_id,
-           c.milliseconds, c.request_id
-    from jsonb_to_recordset(cast(:lines as jsonb)) as c(age float, method text, path text,
-         subjects text[], status smallint, error_code text, idempotency_key text, replayed boolean,
-         stripe_request_id text, original_request_id text, milliseconds int, request_id text)
-    """
+    f"""
+    insert into stripe_calls (at, {", ".join(_COLUMNS)})
+    select clock_timestamp() - make_interval(secs => c.age), {", ".join(f"c.{n}" for n in _COLUMNS)}
+    from jsonb_to_recordset(cast(:lines as jsonb))
+         as c(age float, {", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
+    """  # noqa: S608 - column names from the table above, values are bound
 )
 
 
@@ -80,8 +87,8 @@ class CallLog:
 
     def note(self, exchange: Exchange) -> None:
         """A try has just ended."""
-        subjects = exchange.subjects
-        if not (exchange.writes or subjects):
+        object_id, payment_intent = exchange.object_id, exchange.payment_intent
+        if not (exchange.writes or object_id or payment_intent):
             return
         if len(self._waiting) >= WAITING:
             log.warning("a call to Stripe was not noted: too many wait", path=exchange.path)
@@ -91,7 +98,9 @@ class CallLog:
                 "began": exchange.began,
                 "method": exchange.method,
                 "path": exchange.path,
-                "subjects": subjects,
+                "object_id": object_id,
+                "payment_intent": payment_intent,
+                "reservation": exchange.reservation,
                 "status": exchange.status,
                 "error_code": exchange.error_code,
                 "idempotency_key": exchange.key,

@@ -53,34 +53,39 @@ def of_scope(id: str, scope: Scope, unfinished: Rows) -> str:
     """Why all that was named is as it is; a single payment speaks for itself."""
     if scope.anchor.reference is None and len(scope.payments) == 1:
         return of_payment(scope.payments[0], scope, unfinished)
-    said: list[str] = []
-    if scope.booking is not None:
-        said.append(f"booking {scope.booking.id} is {account_of(_account(scope.booking))}")
-    elif scope.references:
-        said.append(f"{min(scope.references)} has {len(scope.payments)} payments")
+    return _sentence(*_named(id, scope), *(_news(one, scope) for one in unfinished))
+
+
+def _named(id: str, scope: Scope) -> Iterator[str]:
+    if scope.anchor.reference is not None:
+        if scope.booking is not None:
+            yield f"booking {scope.booking.id} is {account_of(_account(scope.booking))}"
+        else:
+            yield f"{scope.anchor.reference} has {len(scope.payments)} payments"
+        if not scope.payments:
+            yield "no payment for it has been begun"
+        yield from _pages(scope, {row.id for row in scope.sessions})
+    elif scope.sessions:
+        yield from (f"{one.id} is {_of_session(one)}" for one in scope.sessions)
     else:
-        said += [f"{one.id} is {_of_session(one)}" for one in scope.sessions]
-    if scope.references and not scope.payments:
-        said.append("no payment for it has been begun")
-    if not said:
-        said.append(f"{id} is not stored here, and known by what follows alone")
-    pages = _pages(scope, {row.id for row in scope.sessions}) if scope.references else ()
-    return _sentence(*said, *pages, *(_news(one, scope) for one in unfinished))
+        yield f"{id} is not stored here, and known by what follows alone"
 
 
 def _sentence(*clauses: str) -> str:
     text = "; ".join(clauses)
-    return f"{text[0].upper()}{text[1:]}."
+    named = "_" in text.partition(" ")[0]  # an id keeps its small letter
+    return f"{text if named else text[0].upper() + text[1:]}."
 
 
 def _state(row: Row[Any]) -> str:
     template = WAITING.get(row.stripe_status) if row.status == "requires_payment" else None
-    template = template or BECAUSE.get(row.status, "Stripe says {code} of it")
+    template = template or BECAUSE.get(row.status, "Stripe says {status} of it")
     return template.format(
         amount=display(row.amount_cents, row.currency),
         received=display(row.received_cents, row.currency),
         refunded=display(row.refunded_cents, row.currency),
-        code=row.failure_code or row.stripe_status,
+        status=row.stripe_status,
+        code=row.failure_code,
         said=f" ({row.failure_message.rstrip('.')})" if row.failure_message else "",
     )
 
