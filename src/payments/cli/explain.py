@@ -1,15 +1,19 @@
 """`explain ID`: what happened to a payment, and why it is as it is."""
 
 import asyncio
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from payments.settings import Settings, load
 
 if TYPE_CHECKING:
-    from payments.domains.timeline.schemas import Entry, Timeline
+    from payments.domains.timeline.schemas import Timeline
+
+COLOURS: Final = {
+    "call": "cyan", "event": "magenta", "effect": "green", "act": "yellow", "message": "blue",
+    "dispute": "red",
+}  # fmt: skip
 
 
 def explain(
@@ -33,13 +37,8 @@ def explain(
     found = asyncio.run(_explain(load(), id, limit))
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
-    elif sys.stdout.isatty():
-        _show(found)
     else:
-        for entry in found.data:
-            typer.echo("  ".join(_columns(entry)))
-        for line in _conclusion(found, limit):
-            typer.echo(line)
+        _show(found)
 
 
 async def _explain(settings: Settings, id: str, limit: int) -> "Timeline":
@@ -50,37 +49,26 @@ async def _explain(settings: Settings, id: str, limit: int) -> "Timeline":
     from payments.domains.timeline.telling import explain as tell
 
     who = Principal(user_id=SYSTEM, role="admin")
+    payables = assemble(settings.payables).payables
     async with reading(settings) as ctx:
-        payables = assemble(settings.payables).payables
         return await tell(ctx, payables, id=id, who=who, limit=limit)
 
 
-def _columns(entry: "Entry") -> tuple[str, str, str, str]:
-    return f"{entry.at:%Y-%m-%d %H:%M:%S}", f"{entry.kind:7}", entry.id or "-", entry.text
-
-
-def _conclusion(found: "Timeline", limit: int) -> list[str]:
-    earlier = [f"(the newest {limit}; more with --limit)"] if found.has_more else []
-    single = len(found.payments) == 1 and found.payments[0].explanation == found.explanation
-    others = [] if single else [f"{one.id}  {one.explanation}" for one in found.payments]
-    return [*earlier, "", found.explanation, *others]
-
-
 def _show(found: "Timeline") -> None:
+    """In colours on a terminal, plain in a pipe, a line each in both."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table("at (UTC)", "what", "id", "", box=None, pad_edge=False)
-    table.columns[0].no_wrap = table.columns[1].no_wrap = True
-    table.columns[2].overflow = "fold"
+    console = Console(soft_wrap=True, highlight=False)
+    if found.has_more:
+        console.print(f"(the newest {len(found.data)}; more with --limit)", style="dim")
     for entry in found.data:
-        at, kind, id, text = map(escape, _columns(entry))
-        table.add_row(f"[dim]{at}[/]", f"[{COLOURS.get(entry.kind, 'white')}]{kind}[/]", id, text)
-    console = Console(soft_wrap=False, highlight=False)
-    console.print(table)
-    for line in _conclusion(found, len(found.data)):
-        console.print(line, markup=False)
-
-
-COLOURS = {"call": "cyan", "event": "magenta", "effect": "green", "dispute": "red", "act": "yellow"}
+        at, kind = f"{entry.at:%Y-%m-%d %H:%M:%S}", f"{entry.kind:7}"
+        parts = ((at, "dim"), (kind, COLOURS.get(entry.kind, "")), (entry.text, ""))
+        ends = ((entry.id, "dim"),) if entry.id else ()
+        console.print(Text("  ").join(Text(said, style) for said, style in (*parts, *ends)))
+    console.print()
+    console.print(found.explanation, style="bold", markup=False)
+    for payment in found.payments:
+        if payment.explanation != found.explanation:
+            console.print(f"{payment.id}  {payment.explanation}", markup=False)

@@ -29,8 +29,8 @@ WAITING: Final = 5000
 
 class StripeCall(Base):
     """One try of one request. `object_id` and `payment_intent` are Stripe's ids of what it is
-    about, `reservation` is the id of the row of ours that its key derives from; `status` is null where
-    there was no answer; of a replayed answer `original_request_id` names the first.
+    about, `reservation` is the row of ours that its key derives from; `status` is null where there
+    was no answer; of a replayed answer `original_request_id` names the first.
     """
 
     __tablename__ = "stripe_calls"

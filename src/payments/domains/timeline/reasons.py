@@ -68,7 +68,7 @@ def _named(id: str, scope: Scope) -> Iterator[str]:
     elif scope.sessions:
         yield from (f"{one.id} is {_of_session(one)}" for one in scope.sessions)
     else:
-        yield f"{id} is not stored here, and known by what follows alone"
+        yield f"{id} leads to no payment that is stored here"
 
 
 def _sentence(*clauses: str) -> str:

@@ -121,7 +121,7 @@ async def of_calls(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]
 def _call(row: Row[Any]) -> Entry:
     answer = "no answer" if row.status is None else str(row.status)
     why = f" {row.error_code}" if row.error_code else ""
-    again = f", a replay of {row.original_request_id}" if row.replayed else ""
+    again = f", replaying {row.original_request_id or 'an earlier one'}" if row.replayed else ""
     return _entry(
         row, at="at", kind="call", id=row.stripe_request_id,
         text=f"{row.method} {row.path}: {answer}{why} after {row.milliseconds} ms{again}",
@@ -140,15 +140,18 @@ NOTABLE: Final = or_(StripeEvent.type != "task", StripeEvent.error.is_not(None))
 
 async def of_events(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]:
     """What Stripe sent about it, and what a worker was to look at or finish."""
-    about = select(*EVENT).where(StripeEvent.object_id.in_(scope.objects), NOTABLE)
-    return [_event(row) for row in await _newest(tx, about, "received_at", limit)]
+    return [_event(row) for row in await _newest(tx, _events(scope), "received_at", limit)]
 
 
 async def unfinished(tx: AsyncConnection, scope: Scope) -> Rows:
     """A few events that are not applied: they wait, were postponed, or were given up."""
-    states = STATE.in_(("pending", "postponed", "dead"))
-    query = select(*EVENT).where(StripeEvent.object_id.in_(scope.objects), states, NOTABLE)
-    return await _newest(tx, query, "received_at", 3)
+    open_ = _events(scope).where(STATE.in_(("pending", "postponed", "dead")))
+    return await _newest(tx, open_, "received_at", 3)
+
+
+def _events(scope: Scope) -> Select[Any]:
+    about = or_(StripeEvent.object_id.in_(scope.objects), StripeEvent.id.in_(scope.anchor.ids))
+    return select(*EVENT).where(about, NOTABLE)
 
 
 def _event(row: Row[Any]) -> Entry:
