@@ -33,6 +33,18 @@ class Context:
     clock: Clock
 
 
+def _pool(settings: Settings) -> Database:
+    if settings.database_url is None:
+        raise UnsafeSettings(
+            "DATABASE_URL is not set; `payments dev` brings a PostgreSQL of its own"
+        )
+    return Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.database_pool_size,
+        pooler=settings.database_pooler,
+    )
+
+
 @asynccontextmanager
 async def open_context(
     settings: Settings,
@@ -45,27 +57,19 @@ async def open_context(
     """Open everything, and close it in the reverse order.
 
     Args:
-        settings: DATABASE_URL must be set.
+        settings: DATABASE_URL must be set, unless a pool is given.
         registry: what follows Stripe.
         clock: the time that business rules see.
         network: replaces the way to Stripe, in tests.
         database: a pool that the caller keeps open, instead of one of our own.
     """
-    if settings.database_url is None:
-        raise UnsafeSettings(
-            "DATABASE_URL is not set; `payments dev` brings a PostgreSQL of its own"
-        )
     clock = clock or Clock()
 
     async def apply_event(event: dict[str, Any]) -> None:
         await process.process(sync, event)
 
     async with AsyncExitStack() as stack:
-        db = database or Database(
-            settings.database_url.get_secret_value(),
-            pool_size=settings.database_pool_size,
-            pooler=settings.database_pooler,
-        )
+        db = database or _pool(settings)
         if database is None:
             stack.push_async_callback(db.aclose)
         calls = CallLog(db)

@@ -1,5 +1,6 @@
 """Timelines: what happened to a payment, and one sentence why it is in its state."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,14 @@ from typing import Any
 import pytest_asyncio
 from sqlalchemy import event
 
-from converge.observing import intent_at_stripe, paid_at_stripe, priced_booking, refund_at_stripe
+from converge.observing import (
+    connect,
+    intent_at_stripe,
+    paid_at_stripe,
+    priced_booking,
+    refund_at_stripe,
+    until_blocked,
+)
 from converge.test_faults import fault
 from core.test_cli import run
 from service.crowd import CROWD
@@ -255,6 +263,30 @@ async def test_a_call_that_cannot_be_noted_is_made_all_the_same(world: World) ->
     assert (await world.booking(booking))["state"] == "confirmed"
     found = await timeline(world, booking["id"])
     assert not [text for text in texts(found, "call") if text.startswith("POST")]
+
+
+async def test_a_call_that_the_database_missed_is_written_with_the_next(world: World) -> None:
+    async def refunds_of(payment: str) -> None:
+        await world.ctx.stripe.call(
+            lambda c: c.v1.refunds.list_async({"payment_intent": payment}),
+        )
+
+    beside = await connect(world)
+    async with beside.transaction():
+        await beside.execute("lock table stripe_calls")
+        await refunds_of("pi_1A")
+        writing = asyncio.create_task(world.ctx.calls.written())
+        await until_blocked(world, writing, waiting=1)
+        await beside.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        await writing
+    await beside.close()
+    await refunds_of("pi_2A")
+    await world.ctx.calls.written()
+    noted = await world.rows("select payment_intent from stripe_calls order by at")
+    assert [row["payment_intent"] for row in noted][-2:] == ["pi_1A", "pi_2A"]
 
 
 async def test_a_page_of_a_list_names_nothing_and_is_not_noted(world: World) -> None:
