@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from payments.core.db import Database
 from payments.sync import timetable
 from payments.sync.chores import Chore
 from world import World
@@ -104,6 +107,37 @@ async def test_a_chore_whose_worker_was_killed_is_done_when_its_lease_ends(world
     assert await world.db.fetchval("select started_at > now() - interval '5 s' from chores")
     stop.set()
     await worker
+
+
+async def test_a_chore_is_still_held_after_no_connection_was_free(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timetable, "HEARTBEAT_SECONDS", 0.01)
+    assert world.settings.database_url is not None
+    pool = Database(world.settings.database_url.get_secret_value(), pool_size=1)
+    pool.engine.sync_engine.pool._timeout = 0.02  # type: ignore[attr-defined]  # 5 s otherwise
+    began, stop = asyncio.Event(), asyncio.Event()
+
+    async def run(_: Any) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    keeping = timetable.keep(replace(world.ctx, db=pool), [Chore(name="long", run=run)], stop)
+    worker = asyncio.create_task(keeping)
+    await began.wait()
+    async with pool.transaction():
+        for _ in range(3):  # meanwhile the chore's own heartbeats fail as these do
+            with pytest.raises(PoolTimeout):
+                await pool.engine.connect()
+    await world.db.execute("update chores set held_until = now() - interval '1 s'")
+
+    async def held() -> bool:
+        return bool(await world.db.fetchval("select held_until > now() from chores"))
+
+    await until(held)
+    stop.set()
+    await worker
+    await pool.aclose()
 
 
 async def test_a_chore_that_fails_says_why_and_is_tried_again_soon(

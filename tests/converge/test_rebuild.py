@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -168,6 +169,20 @@ async def first(pages: Any) -> AsyncIterator[int]:
         await pages.aclose()
 
 
+async def test_one_cut_short_before_all_that_stripe_lists_of_events_is_begun_again(
+    world: World,
+) -> None:
+    product = resource(world, "product")
+    await world.at_stripe("POST", "/v1/products", name="A lamp")
+    [course] = await begin(world.ctx.sync, [product], restart=False)
+    async for _ in rebuild(world.ctx.sync, Throttle(1000), course):
+        pass
+    for days, done in ((29, True), (2, False)):
+        world.clock.ahead += timedelta(days=days)
+        [course] = await begin(world.ctx.sync, [product], restart=False)
+        assert course.done is done
+
+
 async def ghosts(world: World) -> tuple[Json, Json]:
     """A product and a payment that stand here alone."""
     product = await world.at_stripe("POST", "/v1/products", name="A lamp")
@@ -234,6 +249,14 @@ async def test_an_object_that_cannot_be_applied_stops_nobody_else(world: World) 
     assert course.failed == [intents[1]["id"]]
     assert await wished(world) == {intents[1]["id"]}
     assert [await row(world, intent) is not None for intent in intents] == [True, False, True]
+
+
+async def test_a_row_that_cannot_be_applied_is_named_once(world: World) -> None:
+    intent = await world.at_stripe("POST", "/v1/payment_intents", **SUM)
+    await give(world, intent, ticket=await take_ticket(world))
+    world.sandbox.sandbox.state.change("payment_intent", intent["id"], amount=None)
+    [course] = (await rebuilt(world, "payment_intent")).values()
+    assert (course.failed, course.found, course.refused) == ([intent["id"]], 0, [])
 
 
 async def test_a_row_that_the_writer_does_not_take_back_is_named(world: World) -> None:

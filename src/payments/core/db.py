@@ -26,6 +26,9 @@ PASSING: Final = (
     asyncpg.InsufficientResourcesError,
 )
 
+AWAY: Final = (OSError, TimeoutError, PoolTimeout, DBAPIError)
+"""What a transaction raises while the database is away or has no connection to spare."""
+
 FRESH_SECONDS: Final = 1.0
 
 DATA_EXCEPTION: Final = "22"

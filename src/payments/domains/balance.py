@@ -37,7 +37,7 @@ SOURCES: Final = ("charge", "refund")
 class Movements:
     """What the balance transactions of a time moved, by charge and by refund."""
 
-    sources: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    sources: dict[str, Mapping[str, str]] = field(default_factory=dict)
     moved: Counter[str] = field(default_factory=Counter)
     newest: int = 0
     oldest: int = 0
@@ -53,19 +53,16 @@ class Movements:
         if not isinstance(source, Mapping) or source["object"] not in SOURCES:
             return
         if source.get("payment_intent") is not None:
-            self.sources[source["id"]] = source
+            self.sources[source["id"]] = {
+                "kind": source["object"],
+                "status": source["status"],
+                "payment": source["payment_intent"],
+            }
             self.moved[source["id"]] += in_currency_of(source, transaction)
 
     def rows(self) -> str:
         rows = [
-            {
-                "source": id,
-                "kind": source["object"],
-                "status": source["status"],
-                "payment": source["payment_intent"],
-                "moved": self.moved[id],
-            }
-            for id, source in self.sources.items()
+            {"source": id, "moved": self.moved[id], **source} for id, source in self.sources.items()
         ]
         return orjson.dumps(rows).decode()
 
@@ -155,8 +152,12 @@ class Sums:
 async def _confirm(round: Round, payment: str) -> None:
     """Ask for everything about one payment; note and heal what still differs."""
     before = await _ours(round, payment)
-    seen = await _objects(round, payment)
-    booked = await _booked(round, payment, [o for o in seen if o.resource is REFUND])
+    try:
+        seen = await _objects(round, payment)
+        booked = await _booked(round, payment, [o for o in seen if o.resource is REFUND])
+    except StripeObjectMissing:
+        await _note_unknown(round, payment, before)
+        return
     async with round.sync.db.transaction() as tx:
         waiting = await awaited(tx, [payment, *(o.id for o in seen)])
     ours = await _ours(round, payment)
@@ -172,6 +173,17 @@ async def _confirm(round: Round, payment: str) -> None:
             remark = "Stripe's objects and its balance disagree; ask Stripe"
         async with round.sync.db.transaction() as tx:
             await confirm.conclude(tx, round, NAME, payment, healed=healed, remark=remark)
+
+
+async def _note_unknown(round: Round, payment: str, before: tuple[Sums | None, int]) -> None:
+    """Name a payment that Stripe does not know; its row stays, as those of its kind do."""
+    if before[0] is None or await _ours(round, payment) != before:
+        return
+    found = Mismatch(payment, None, before[0].shown(), None)
+    async with round.sync.db.transaction() as tx:
+        await confirm.note_drift(tx, round, NAME, found)
+        remark = confirm.UNDELETABLE
+        await confirm.conclude(tx, round, NAME, payment, healed=False, remark=remark)
 
 
 _OURS: Final = text(
@@ -194,13 +206,15 @@ async def _ours(round: Round, payment: str) -> tuple[Sums | None, int]:
 
 
 async def _objects(round: Round, payment: str) -> Sequence[Observation]:
-    """The payment and its refunds, as Stripe has them now."""
+    """The payment and its refunds, as Stripe has them now.
+
+    Raises:
+        StripeObjectMissing: Stripe does not know the payment; nor would it list anything of it.
+    """
     await round.throttle.turn()
-    try:
-        seen = [await look(round.sync, PAYMENT_INTENT, payment)]
-    except StripeObjectMissing:
-        seen = []
-    async for page in pages(round.sync, REFUND, payment_intent=payment):
+    seen = [await look(round.sync, PAYMENT_INTENT, payment)]
+    busy = round.throttle.slow_down
+    async for page in pages(round.sync, REFUND, on_busy=busy, payment_intent=payment):
         await round.throttle.turn()
         seen += page
     return seen
@@ -237,7 +251,7 @@ def _charges(round: Round, payment: str) -> AsyncIterator[dict[str, Any]]:
 
 async def _listed(round: Round, call: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
     await round.throttle.turn()
-    async for page in round.sync.stripe.pages(call, **params):
+    async for page in round.sync.stripe.pages(call, on_busy=round.throttle.slow_down, **params):
         for found in page:
             yield found
         await round.throttle.turn()

@@ -15,7 +15,7 @@ import stripe
 import structlog
 
 from payments.core.db import in_transaction
-from payments.core.errors import WebhookRejected
+from payments.core.errors import StripeBusy, WebhookRejected
 from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
 from payments.stripe_api.analytics import PaymentAnalytics, summarise
@@ -151,11 +151,21 @@ class StripeService:
             for found in page:
                 yield found
 
-    async def pages(self, list: ListCall, **params: Any) -> AsyncIterator[list[dict[str, Any]]]:
-        """The objects of a list, newest first, one request a page; asked for as they are wanted."""
+    async def pages(
+        self, list: ListCall, *, on_busy: Callable[[], None] | None = None, **params: Any
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The objects of a list, newest first, one request a page; asked for as they are wanted.
+        With `on_busy` a rate limit ends nothing: it is told, and the page asked for again.
+        """
         params = {"limit": 100, **params}
         while True:
-            page = (await self.call(partial(list, params=params))).object
+            try:
+                page = (await self.call(partial(list, params=params))).object
+            except StripeBusy:
+                if on_busy is None:
+                    raise
+                on_busy()
+                continue
             yield page["data"]
             if not page["has_more"]:
                 return

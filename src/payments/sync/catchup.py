@@ -160,7 +160,9 @@ def _windows(begin: datetime, settled: datetime) -> Iterator[tuple[datetime, dat
 async def _read(
     sync: Sync, throttle: Throttle, *, overdue: datetime, **params: Any
 ) -> AsyncIterator[Page]:
-    listed = sync.stripe.pages(lambda c, params: c.v1.events.list_async(params), **params)
+    listed = sync.stripe.pages(
+        lambda c, params: c.v1.events.list_async(params), on_busy=throttle.slow_down, **params
+    )
     await throttle.turn()
     async for events in listed:
         yield await _store(sync, events, overdue)

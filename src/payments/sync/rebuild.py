@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Integer, delete, func, select, update
+from sqlalchemy import Integer, delete, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,6 +18,7 @@ from payments.core.telemetry import alert
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.sync import inbox
 from payments.sync.apply import Observation, Sync, apply
+from payments.sync.catchup import KEPT as LISTED_FOR
 from payments.sync.dry_run import rehearse_each
 from payments.sync.observe import look, pages
 from payments.sync.rehearse import Difference
@@ -98,13 +99,16 @@ class TooManyGone(Exception):
 
 
 async def begin(sync: Sync, resources: Sequence[Resource], *, restart: bool) -> list[Course]:
-    """Begin, or go on where an earlier rebuild of these kinds was cut short, unless `restart`."""
+    """Begin, or go on where an earlier rebuild of these kinds was cut short, unless `restart`. One
+    so old that Stripe no longer lists the events since then is begun again: it would never see what
+    was made or changed meanwhile.
+    """
     names = [resource.name for resource in resources]
     now = sync.clock.now()
     rows = [{"resource": name, "ticket": TICKET.next_value(), "begun_at": now} for name in names]
     async with sync.db.transaction() as tx:
-        if restart:
-            await tx.execute(delete(RebuildRow).where(RebuildRow.resource.in_(names)))
+        stale = true() if restart else RebuildRow.begun_at < now - LISTED_FOR
+        await tx.execute(delete(RebuildRow).where(RebuildRow.resource.in_(names), stale))
         await tx.execute(insert(RebuildRow).values(rows).on_conflict_do_nothing())
         kept = select(RebuildRow.resource, *(getattr(RebuildRow, name) for name in KEPT))
         found = {row.resource: row._asdict() for row in await tx.execute(kept)}
@@ -177,13 +181,11 @@ async def _listed(
         listing: dict[str, Any] = {"limit": PAGE, **resource.listings[course.listing], **after}
         try:
             await throttle.turn()
-            async for page in pages(sync, resource, **listing):
+            async for page in pages(sync, resource, on_busy=throttle.slow_down, **listing):
                 if page:
                     course.listed, course.after = course.listed + len(page), page[-1].id
                     yield page
                 await throttle.turn()
-        except StripeBusy:
-            throttle.slow_down()
         except StripeObjectMissing:
             if course.after is None:
                 raise
@@ -215,9 +217,10 @@ async def _look_up_the_rest(
 ) -> AsyncIterator[int]:
     """Fetch every row that was not listed, and tombstone those that are gone, if so many may be."""
     gone: list[Observation] = []
+    failed = set(course.failed)
     limit = max(tombstones, (await count(sync, course.resource) - 1) // 100)
     async for ids in _unlisted(sync, course):
-        for id in ids:
+        for id in (id for id in ids if id not in failed):
             seen = await _look_up(sync, throttle, course, id)
             if seen is not None and seen.gone and len(gone) < limit:
                 gone.append(seen)

@@ -9,10 +9,9 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import func, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from payments.core.db import Base, Database, is_outage
+from payments.core.db import AWAY, Base, Database, is_outage
 from payments.core.telemetry import alert
 from payments.sync.chores import Chore
 from payments.sync.process import own_fault
@@ -122,7 +121,7 @@ async def _hold(db: Database, chore: Chore) -> None:
     """
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
-        with suppress(OSError, TimeoutError, DBAPIError):
+        with suppress(*AWAY):
             await _write(db, chore, held_until=func.now() + timedelta(seconds=LEASE_SECONDS))
 
 
@@ -136,12 +135,12 @@ async def _note(ctx: Any, chore: Chore, failure: Exception | None) -> None:
         log.warning("a chore failed", chore=chore.name, reason=outcome["error"])
         if own_fault(failure):
             alert("chore_failed", "a chore failed", chore=chore.name, error=outcome["error"])
-    with suppress(OSError, TimeoutError, DBAPIError):  # else the lease ends, and it is done again
+    with suppress(*AWAY):  # else the lease ends, and it is done again
         await _write(ctx.db, chore, held_until=None, **outcome)
 
 
 async def _give_back(ctx: Any, chore: Chore) -> None:
-    with suppress(OSError, TimeoutError, DBAPIError):
+    with suppress(*AWAY):
         await _write(ctx.db, chore, held_until=None)
 
 

@@ -44,7 +44,7 @@ class Mismatch:
 async def mismatches(
     tx: AsyncConnection, resource: Resource, seen: Sequence[Observation]
 ) -> list[Mismatch]:
-    """The rows of these objects that differ in a column that Stripe announces."""
+    """The rows of these objects that differ; what changes without an event counts at the end."""
     living = [{"id": o.id, "deleted": False, **resource.read(o.object)} for o in seen if not o.gone]
     found = await tx.execute(_differing(resource), {"rows": orjson.dumps(living).decode()})
     different = [_mismatch(resource, row) for row in found]
@@ -54,7 +54,7 @@ async def mismatches(
 
 
 def _mismatch(resource: Resource, row: Any) -> Mismatch:
-    columns = _columns(resource)
+    columns = _columns(resource) if row.is_open else resource.watched
     if row.ours is None:
         return Mismatch(row.id, None, None, {name: row.stripes[name] for name in columns})
     differ = [name for name in columns if row.ours[name] != row.stripes[name]]
@@ -63,20 +63,26 @@ def _mismatch(resource: Resource, row: Any) -> Mismatch:
 
 
 def _columns(resource: Resource) -> list[str]:
+    """What of an object that may still change agrees with Stripe at any time."""
     return [name for name in resource.watched if name not in resource.unannounced]
 
 
 @cache
 def _differing(resource: Resource) -> TextClause:
     table = resource.relation
-    old, new = (", ".join(f"{side}.{name}" for name in _columns(resource)) for side in ("t", "r"))
+    announced, every = (
+        " is distinct from ".join(
+            "(" + ", ".join(f"{side}.{name}" for name in names) + ")" for side in ("t", "r")
+        )
+        for names in (_columns(resource), resource.watched)
+    )
     return text(
         f"""
-        select r.id, t.ticket, case when t.id is not null then to_jsonb(t) end as ours,
+        select r.id, t.ticket, t.is_open, case when t.id is not null then to_jsonb(t) end as ours,
                to_jsonb(r) as stripes
         from jsonb_populate_recordset(null::{table}, cast(:rows as jsonb)) as r
-        left join {table} t on t.id = r.id
-        where t.id is null or ({old}) is distinct from ({new})
+        left join (select *, ({resource.open}) as is_open from {table}) t on t.id = r.id
+        where t.id is null or {announced} or not t.is_open and {every}
         order by r.id
         """  # noqa: S608 - names come from our own tables, values are bound
     )

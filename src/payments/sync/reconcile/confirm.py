@@ -129,20 +129,23 @@ async def _heal(round: Round, resource: Resource, seen: Observation) -> None:
 
 
 async def bury(round: Round, resource: Resource) -> None:
-    """Mark as deleted what this run did not find at Stripe, unless that is suspiciously much."""
-    query = select(Drift.object_id).where(
+    """Mark as deleted what this run did not find at Stripe, unless that is suspiciously much. What
+    an earlier attempt has buried counts too.
+    """
+    query = select(Drift.object_id, Drift.healed).where(
         Drift.reconciliation == round.id,
         Drift.resource == resource.name,
         Drift.kind == "missing_at_stripe",
     )
     living = text(f"select count(*) from {resource.relation} where not deleted")  # noqa: S608 - as above
     async with round.sync.db.transaction() as tx:
-        missing = list((await tx.execute(query)).scalars())
+        found = (await tx.execute(query)).all()
         most = max(MOST_BURIED, (await tx.execute(living)).scalar_one() // 100)
+    missing = [row.object_id for row in found if not row.healed]
     if not missing:
         return
     refusal = None if resource.deletable else UNDELETABLE
-    refusal = refusal or (TOO_MANY if len(missing) > most else None)
+    refusal = refusal or (TOO_MANY if len(found) > most else None)
     if refusal is None and round.wish.heal:
         for seen in await look_at(round, resource, missing):
             await _heal(round, resource, seen)

@@ -4,10 +4,9 @@ from datetime import time, timedelta
 from typing import Any, Final
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 
 from payments.core.audit import SYSTEM
-from payments.core.db import Database
+from payments.core.db import AWAY, Database
 from payments.core.errors import Invalid
 from payments.core.telemetry import DRIFT, RECONCILED
 from payments.sync.account import compare, identify
@@ -75,7 +74,8 @@ async def carry_out_due(ctx: Any) -> None:
 
 async def request_nightly(ctx: Any) -> None:
     """Request a run of everything, unless last night's still waits. It reaches back to the last
-    complete one, if that is longer ago than RECONCILE_DAYS.
+    night that was completed, if that is longer ago than RECONCILE_DAYS; what others have asked for
+    may have looked at less.
     """
     waiting = select(Reconciliation.id).where(
         Reconciliation.requested_by == SYSTEM, Reconciliation.not_before.is_not(None)
@@ -92,7 +92,9 @@ _COMPLETE: Final = (
     Reconciliation.outcome == "done",
     func.cardinality(Reconciliation.resources) == 0,
 )
-_LAST: Final = select(func.max(Reconciliation.began_at)).where(*_COMPLETE)
+_LAST: Final = select(func.max(Reconciliation.began_at)).where(
+    Reconciliation.requested_by == SYSTEM, *_COMPLETE
+)
 
 CHORES: Final = (
     Chore(name="request_reconciliation", run=request_nightly, at=time(3)),
@@ -117,7 +119,7 @@ async def measure(db: Database) -> None:
                 Drift.reconciliation == run.id, ~Drift.healed
             )
             rows = (await tx.execute(left.group_by(Drift.resource))).all()
-    except (OSError, TimeoutError, DBAPIError):
+    except AWAY:
         return
     RECONCILED.set(run.done_at.timestamp())
     DRIFT.clear()

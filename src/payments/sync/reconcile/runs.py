@@ -10,10 +10,10 @@ from typing import Final
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import func, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from payments.core.db import AWAY
 from payments.sync import queue
 from payments.sync.apply import Sync
 from payments.sync.outbox import Message, enqueue
@@ -80,7 +80,8 @@ _BEGIN: Final = text(
     update reconciliations r
     set not_before = case when not_before is not null
                           then now() + make_interval(secs => {LEASE_SECONDS}) end,
-        began_at = now(), seen_at = now(), error = null, looked = '{{}}'
+        began_at = now(), seen_at = now(), error = null, looked = '{{}}',
+        generation = generation + 1
     where id = coalesce(cast(:id as text), (
         select id from reconciliations where not_before <= now()
         order by not_before limit 1 for update skip locked))
@@ -90,14 +91,14 @@ _BEGIN: Final = text(
 
 
 async def begin(sync: Sync, throttle: Throttle, id: str | None = None) -> Round | None:
-    """Hold a run, from its beginning: the one named, or one that is due and nobody else holds."""
+    """Hold a run, from its beginning: the one named, or one that is due and nobody else holds. What
+    an earlier attempt has healed stays noted: it is found no more.
+    """
     async with sync.db.transaction() as tx:
         row = (await tx.execute(_BEGIN, {"id": id})).first()
         if row is None:
             return None
-        await tx.execute(
-            text("delete from reconciliation_drift where reconciliation = :id"), {"id": row.id}
-        )
+        await tx.execute(delete(Drift).where(Drift.reconciliation == row.id, ~Drift.healed))
     return Round(
         sync=sync,
         throttle=throttle,
@@ -121,7 +122,7 @@ async def held(round: Round) -> AsyncIterator[None]:
 async def _beat(round: Round) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
-        with suppress(OSError, TimeoutError, DBAPIError):
+        with suppress(*AWAY):
             async with round.sync.db.transaction() as tx:
                 await note(tx, round)
 
@@ -132,22 +133,29 @@ _NOTE: Final = text(
     set seen_at = now(), looked = cast(:looked as jsonb),
         not_before = case when not_before is not null
                           then now() + make_interval(secs => {LEASE_SECONDS}) end
-    where id = :id and done_at is null
+    where id = :id and done_at is null and generation = :generation
+    returning id
     """  # noqa: S608 - a constant
 )
 
 
-async def note(tx: AsyncConnection, round: Round) -> None:
-    """Write down how far the run is, and keep it from others for another while."""
-    await tx.execute(_NOTE, {"id": round.id, "looked": orjson.dumps(round.looked).decode()})
+async def note(tx: AsyncConnection, round: Round) -> bool:
+    """Write down how far the run is, and keep it from others for another while; return whether it
+    is ours still.
+    """
+    looked = orjson.dumps(round.looked).decode()
+    bound = {"id": round.id, "generation": round.generation, "looked": looked}
+    return (await tx.execute(_NOTE, bound)).first() is not None
 
 
 async def close(round: Round) -> None:
-    """The run is complete; the admins are told of what it has found."""
+    """The run is complete; the admins are told of what it has found, unless another process has
+    begun it again meanwhile.
+    """
     async with round.sync.db.transaction() as tx:
-        await note(tx, round)
-        await queue.finish(tx, Reconciliation, [round], "done")
-        await _tell(tx, round)
+        if await note(tx, round):
+            await queue.finish(tx, Reconciliation, [round], "done")
+            await _tell(tx, round)
 
 
 async def give_up(round: Round, exc: Exception) -> None:
@@ -156,7 +164,11 @@ async def give_up(round: Round, exc: Exception) -> None:
     async with round.sync.db.transaction() as tx:
         await note(tx, round)
         await queue.postpone(tx, Reconciliation, round, exc, own_fault=own, patience=AGAIN_SECONDS)
-        over = (Reconciliation.id == round.id, Reconciliation.not_before.is_(None))
+        over = (
+            Reconciliation.id == round.id,
+            Reconciliation.generation == round.generation,
+            Reconciliation.not_before.is_(None),
+        )
         failed = {"error": queue.reason(exc), "done_at": func.now()}
         await tx.execute(update(Reconciliation).where(*over).values(failed))
 

@@ -86,7 +86,8 @@ async def _newest_first(
 
 async def _listed(round: Round, resource: Resource, **params: Any) -> AsyncIterator[Observation]:
     await round.throttle.turn()
-    async for page in pages(round.sync, resource, limit=PAGE, **params):
+    busy = round.throttle.slow_down
+    async for page in pages(round.sync, resource, limit=PAGE, on_busy=busy, **params):
         for seen in page:
             yield seen
         await round.throttle.turn()
