@@ -11,12 +11,16 @@ from payments import probes
 from payments.context import Context
 from payments.core.db import is_outage
 from payments.messages import post
-from payments.sync import process, queue
+from payments.sync import process, queue, timetable
 from payments.sync.account import stamp, stamped
+from payments.sync.chores import Chore
 from payments.sync.poll import poll
 from payments.sync.throttle import Throttle
 
 log = structlog.get_logger(__name__)
+
+CHORES: Final[tuple[Chore, ...]] = ()
+"""Those of the sync itself; slices bring theirs."""
 
 POLL_SECONDS: Final = 0.25
 PATIENCE_SECONDS: Final = 5.0
@@ -39,6 +43,7 @@ async def run(ctx: Context, stop: asyncio.Event, *, poll_events: bool = False) -
             group.create_task(lane(lambda: process.drain_payloads(ctx.sync), wake, stop)),
             group.create_task(lane(lambda: process.drain_fetches(ctx.sync, throttle), wake, stop)),
             group.create_task(lane(lambda: post.drain(outgoing), wake, stop)),
+            group.create_task(timetable.keep(ctx, (*CHORES, *ctx.sync.registry.chores), stop)),
             group.create_task(listen(ctx, wake)),
         ]
         if poll_events:

@@ -1,5 +1,6 @@
 """One slice a capability. A slice may define `router`, `RESOURCES`, `roots`, `settle` (or
-`settles(payables)`), `TASKS` and `PAYABLES`; it is found here, so adding one touches no list.
+`settles(payables)`), `TASKS`, `CHORES` and `PAYABLES`; it is found here, so adding one touches no
+list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ def assemble(payables: Sequence[Any] = ()) -> Slices:
             resources=[r for m in found for r in getattr(m, "RESOURCES", ())],
             roots=[m.roots for m in found if hasattr(m, "roots")],
             settles=settles,
+            chores=[chore for m in found for chore in getattr(m, "CHORES", ())],
             tasks={name: task for m in found for name, task in getattr(m, "TASKS", {}).items()},
         ),
         payables=offered,

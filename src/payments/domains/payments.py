@@ -81,6 +81,8 @@ PAYMENT_INTENT = Resource(
     read=read,
     phase=lambda intent: PHASES.get(intent["status"], 0),
     fetch=lambda c, id: c.v1.payment_intents.retrieve_async(id),
+    list=lambda c, params: c.v1.payment_intents.list_async(params),
+    open="status not in ('succeeded', 'canceled')",
     events=(
         "payment_intent.created",
         "payment_intent.requires_action",

@@ -1,6 +1,6 @@
 """Asking Stripe: every answer is an observation, whoever asked and why."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
 from payments.stripe_api.failures import StripeObjectMissing
-from payments.stripe_api.service import Answer, Client, ListCall, WriteCall
+from payments.stripe_api.service import Answer, Client, WriteCall
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
 
@@ -53,37 +53,44 @@ async def refresh(sync: Sync, resource: Resource, id: str) -> dict[str, Any]:
     return dict(seen.object)
 
 
+async def pages(sync: Sync, resource: Resource, **params: Any) -> AsyncIterator[list[Observation]]:
+    """What Stripe lists, newest first, a page at a time; each page has a ticket of its own."""
+    params = {"limit": 100, **params}
+    while True:
+        number = await ticket(sync.db)
+        page = (await sync.stripe.call(partial(resource.list, params=params))).object
+        yield [Observation(resource, object, number) for object in page["data"]]
+        if not page["has_more"]:
+            return
+        params = {**params, "starting_after": page["data"][-1]["id"]}
+
+
 async def find(
     sync: Sync,
     resource: Resource,
-    pages: ListCall,
     *,
     mark: tuple[str, str],
     since: datetime | None = None,
+    **params: Any,
 ) -> dict[str, Any] | None:
     """An object that Stripe may or may not have made for us, found by listing (a search would lag).
 
     Args:
         sync: what to ask with.
         resource: the kind of object.
-        pages: the SDK's list call, given its paging parameters.
         mark: the metadata key and value that only the wanted object carries.
         since: when its creation was reserved, for lists that grow without end.
+        **params: what else narrows the list.
     """
     key, value = mark
-    params: dict[str, Any] = {"limit": 100}
     if since is not None:
         params["created"] = {"gte": int((since - CLOCKS_DIFFER).timestamp())}
-    while True:
-        number = await ticket(sync.db)
-        page = (await sync.stripe.call(partial(pages, params=params))).object
-        for found in page["data"]:
-            if (found.get("metadata") or {}).get(key) == value:
-                await apply(sync, [Observation(resource, found, number)])
-                return dict(found)
-        if not page["has_more"]:
-            return None
-        params = {**params, "starting_after": page["data"][-1]["id"]}
+    async for page in pages(sync, resource, **params):
+        for seen in page:
+            if (seen.object.get("metadata") or {}).get(key) == value:
+                await apply(sync, [seen])
+                return dict(seen.object)
+    return None
 
 
 async def perform(

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.core.db import Base
-from payments.stripe_api.service import EVENT_TYPES, Client
+from payments.stripe_api.service import EVENT_TYPES, Client, ListCall
+from payments.sync.chores import Chore
 
 SCHEMA: Final = "stripe"
 
@@ -58,13 +59,16 @@ def no_phase(_: StripeObject) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resource:
     """How one kind of Stripe object is mirrored.
 
     Attributes:
         name: Stripe's word for it, `object` on the wire.
         read: the watched columns of an object; two objects equal in these are the same state.
+        list: the SDK's list call of it, newest first.
+        listings: parameters of the lists that together name every object.
+        open: SQL on the mirror's columns: a row of any age that may still change at Stripe.
         phase: its place in the lifecycle, a pure function that never falls along a life.
         events: the types that announce it. One that the SDK does not list fails at import.
         from_payload: whether an event's own object is trusted (by phase) or always fetched.
@@ -75,7 +79,10 @@ class Resource:
     table: type[Mirror]
     read: Callable[[StripeObject], dict[str, Any]]
     fetch: Callable[[Client, str], Awaitable[Any]]
+    list: ListCall
     events: tuple[str, ...]
+    listings: tuple[Mapping[str, Any], ...] = ({},)
+    open: str = "false"
     phase: Callable[[StripeObject], int] = no_phase
     from_payload: bool = False
     deletable: bool = False
@@ -105,6 +112,7 @@ class Registry:
     roots: Sequence[RootsOf] = ()
     settles: Sequence[Settle] = ()
     tasks: Mapping[str, Task] = field(default_factory=dict)
+    chores: Sequence[Chore] = ()
     by_name: Mapping[str, Resource] = field(init=False)
     by_event: Mapping[str, Resource] = field(init=False)
 

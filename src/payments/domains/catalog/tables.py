@@ -68,6 +68,7 @@ PRODUCT = Resource(
     table=Product,
     read=read_product,
     fetch=lambda c, id: c.v1.products.retrieve_async(id),
+    list=lambda c, params: c.v1.products.list_async(params),
     events=("product.created", "product.updated", "product.deleted"),
     deletable=True,
 )
@@ -76,6 +77,8 @@ PRICE = Resource(
     table=Price,
     read=read_price,
     fetch=lambda c, id: c.v1.prices.retrieve_async(id),
+    list=lambda c, params: c.v1.prices.list_async(params),
+    listings=({"active": True}, {"active": False}),
     events=("price.created", "price.updated", "price.deleted"),
     deletable=True,
 )

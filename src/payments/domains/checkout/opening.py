@@ -193,16 +193,12 @@ async def _create(client: Any, row: Row[Any]) -> Any:
 
 async def _find(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
     """What a creation of unknown outcome has left at Stripe."""
-
-    async def pages(client: Any, params: dict[str, Any]) -> Any:
-        params = {**params, "customer": row.params["customer"]}
-        if row.form == "payment_intent":
-            return await client.v1.payment_intents.list_async(params)
-        return await client.v1.checkout.sessions.list_async(params)
-
-    mark = ("payable", row.id.hex)
     return await observe.find(
-        ctx.sync, RESOURCES[row.form], pages, mark=mark, since=row.reserved_at
+        ctx.sync,
+        RESOURCES[row.form],
+        mark=("payable", row.id.hex),
+        since=row.reserved_at,
+        customer=row.params["customer"],
     )
 
 

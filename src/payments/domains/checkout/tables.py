@@ -99,6 +99,8 @@ CHECKOUT_SESSION = Resource(
     read=read,
     phase=lambda session: PHASES.get((session["status"], session["payment_status"]), 0),
     fetch=lambda c, id: c.v1.checkout.sessions.retrieve_async(id),
+    list=lambda c, params: c.v1.checkout.sessions.list_async(params),
+    open="status = 'open' or (status = 'complete' and payment_status = 'unpaid')",
     events=(
         "checkout.session.completed",
         "checkout.session.async_payment_succeeded",

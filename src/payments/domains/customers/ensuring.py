@@ -57,13 +57,9 @@ def _create(client: Client, link: Row[Any]) -> Awaitable[Any]:
 
 
 async def _find(ctx: Context, link: Row[Any]) -> dict[str, Any] | None:
-    def pages(client: Client, params: Any) -> Awaitable[Any]:
-        if link.email:
-            params = {**params, "email": link.email}
-        return client.v1.customers.list_async(params)
-
+    named = {"email": link.email} if link.email else {}
     mark = ("link", link.key.hex)
-    return await observe.find(ctx.sync, CUSTOMER, pages, mark=mark, since=link.reserved_at)
+    return await observe.find(ctx.sync, CUSTOMER, mark=mark, since=link.reserved_at, **named)
 
 
 async def with_customer(

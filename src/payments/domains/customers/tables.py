@@ -54,6 +54,7 @@ CUSTOMER = Resource(
     table=Customer,
     read=read,
     fetch=lambda c, id: c.v1.customers.retrieve_async(id),
+    list=lambda c, params: c.v1.customers.list_async(params),
     events=("customer.created", "customer.updated", "customer.deleted"),
     deletable=True,
 )

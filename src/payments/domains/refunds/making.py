@@ -125,11 +125,9 @@ async def _wait(sync: Sync, row: Row[Any], *, state: str, attempt: int) -> None:
 
 async def _left(sync: Sync, row: Row[Any]) -> bool:
     """Whether Stripe has made the refund after all, found by listing: a search would lag."""
-
-    async def pages(client: Client, params: Any) -> Any:
-        return await client.v1.refunds.list_async(params | {"payment_intent": row.payment_intent})
-
-    return await observe.find(sync, REFUND, pages, mark=(MARK, str(row.id))) is not None
+    mark = (MARK, str(row.id))
+    found = await observe.find(sync, REFUND, mark=mark, payment_intent=row.payment_intent)
+    return found is not None
 
 
 async def _give_up(sync: Sync, row: Row[Any]) -> None:

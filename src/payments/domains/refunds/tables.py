@@ -94,6 +94,8 @@ REFUND = Resource(
     read=read,
     phase=lambda refund: PHASES.get(refund["status"], 0),
     fetch=lambda c, id: c.v1.refunds.retrieve_async(id),
+    list=lambda c, params: c.v1.refunds.list_async(params),
+    open="status in ('pending', 'requires_action')",
     events=("refund.created", "refund.updated", "refund.failed"),
     from_payload=True,
 )
