@@ -12,8 +12,8 @@ from converge.hearing import MOVES, Move, Stage
 from converge.histories import HISTORIES
 from world import Database, World
 
-chosen = st.lists(st.integers(0, len(HISTORIES) - 1), min_size=1, max_size=3, unique=True)
-moves = st.lists(st.sampled_from(MOVES), max_size=12)
+chosen = st.lists(st.integers(0, len(HISTORIES) - 1), min_size=1, max_size=2, unique=True)
+moves = st.lists(st.sampled_from(MOVES), min_size=2, max_size=7)
 seeds = st.integers(0, 2**32)
 calm = settings(
     deadline=None,
@@ -48,5 +48,6 @@ async def hear(stage: Stage, chosen: Sequence[int], moves: Sequence[Move], seed:
     hearing = await stage.begin([stage.histories[n] for n in chosen], Random(seed))
     for move in moves:
         await move(hearing)
+        await hearing.go_on()
     await hearing.hear_all()
     await stage.check(chosen)
