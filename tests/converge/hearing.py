@@ -190,7 +190,9 @@ async def wrong(world: World, history: History) -> list[str]:
     payments = [expected_payment(intent, stripe) for intent in payments_of(booking, stripe)]
     pairs = [(shown, expected_booking(booking, stripe, total=TOTAL, deposit=DEPOSIT))]
     pairs += zip(listed, sorted(payments, key=lambda p: p["id"]), strict=True)
-    found += [f"{seen} for {wanted}" for seen, wanted in pairs if not wanted.items() <= seen.items()]
+    found += [
+        f"{seen} for {wanted}" for seen, wanted in pairs if not wanted.items() <= seen.items()
+    ]
     return found
 
 
