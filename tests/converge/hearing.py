@@ -180,7 +180,8 @@ async def work(world: World) -> None:
 async def wrong(world: World, history: History) -> list[str]:
     """Where the service says something else than follows from what Stripe has in the end."""
     registry, booking = world.ctx.sync.registry, history.booking
-    stripe = {resource.name: [] for resource in registry.resources} | history.ending
+    stripe: dict[str, list[Json]] = {resource.name: [] for resource in registry.resources}
+    stripe |= history.ending
     objects = [event["data"]["object"] for event in history.events]
     announced = {object["id"] for object in objects if object["object"] in registry.by_name}
     found = await differences(world.db, registry, stripe, announced)

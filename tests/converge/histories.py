@@ -136,7 +136,7 @@ async def a_dispute_won_late(told: Teller) -> None:
     await told.confirm(intent, "pm_card_createDispute")
     await told.settle()
     [dispute] = (await told.world.at_stripe("GET", "/v1/disputes"))["data"]
-    form = {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"}
+    form: Json = {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"}
     await told.world.at_stripe("POST", f"/v1/disputes/{dispute['id']}", **form)
     told.remember()
     await told.settle()

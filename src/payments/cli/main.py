@@ -62,9 +62,8 @@ def main() -> None:
     except Exception as exc:
         from payments.core.db import is_outage
         from payments.core.errors import Problem
-        from payments.sync.account import WrongAccount
 
-        if isinstance(exc, Problem | WrongAccount):
+        if isinstance(exc, Problem):
             sys.exit(f"payments: {exc}")
         if is_outage(exc):
             sys.exit(f"payments: the database is not available: {exc}")

@@ -28,6 +28,9 @@ SECRET_USED = Gauge(
     "When a webhook secret last verified a delivery, by its fingerprint",
     ("secret",),
 )
+KEY_ACCEPTED = Gauge(
+    "payments_stripe_key_accepted", "1 while Stripe accepts this service's key, 0 while it does not"
+)
 ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
 
 SECRET_VALUE: Final = re.compile(
