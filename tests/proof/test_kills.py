@@ -61,7 +61,7 @@ async def test_killing_the_database_loses_nothing_and_takes_nobody_with_it(
             for n in range(PAYMENTS):
                 paying.create_task(customers.pay(n))
             await asyncio.sleep(3 + customers.random.random() * 5)
-            kill_postmaster(found)
+            os.kill(postmaster(found), signal.SIGKILL)
             # Another user of the same folder starts the server that the first has lost.
             await found.held.enter_async_context(EmbeddedPostgres(found.folder))
         errors, figures = await verdict(found)
@@ -71,10 +71,9 @@ async def test_killing_the_database_loses_nothing_and_takes_nobody_with_it(
     assert errors == []
 
 
-def kill_postmaster(found: Running) -> None:
+def postmaster(found: Running) -> int:
     (pidfile,) = found.folder.rglob("postmaster.pid")
-    pid = int(pidfile.read_text().splitlines()[0])
-    os.kill(pid, signal.SIGKILL)
+    return int(pidfile.read_text().splitlines()[0])
 
 
 async def verdict(found: Running) -> tuple[list[str], str]:
