@@ -108,14 +108,18 @@ class Running:
 
     async def every(self, path: str) -> list[Json]:
         """All that Stripe has of one kind."""
-        found: list[Json] = []
+        return [object async for object in self.newest(path)]
+
+    async def newest(self, path: str) -> AsyncIterator[Json]:
+        """The same, from the newest on, page by page."""
+        params: dict[str, Any] = {"limit": 100}
         more = True
         while more:
-            after = {"starting_after": found[-1]["id"]} if found else {}
-            answer = await self.stripe.get(f"/v1/{path}", params={"limit": 100, **after})
-            page = answer.json()
-            found, more = found + page["data"], page["has_more"]
-        return found
+            page = (await self.stripe.get(f"/v1/{path}", params=params)).json()
+            for object in page["data"]:
+                yield object
+                params["starting_after"] = object["id"]
+            more = page["has_more"]
 
     async def quiet(self) -> None:
         """Wait until Stripe has delivered all events and the inbox has nothing left to do."""
@@ -141,8 +145,10 @@ DAY = timedelta(days=1)
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Running]:
-    """PostgreSQL, the offline Stripe, one API and one worker, on free ports of 127.0.0.1."""
+async def running(*, worker: list[str] | None = None) -> AsyncIterator[Running]:
+    """PostgreSQL, the offline Stripe, one API and one worker, on free ports of 127.0.0.1; `worker`
+    is the command to start instead of the product's own.
+    """
     async with AsyncExitStack() as held:
         folder = held.enter_context(open_folder())
         server = await held.enter_async_context(EmbeddedPostgres(folder))
@@ -150,6 +156,8 @@ async def running() -> AsyncIterator[Running]:
         await migrations.upgrade(server.url())
         found = await _connected(held, folder, server.url())
         held.push_async_callback(found.close)
+        if worker is not None:
+            found.parts["worker"].command = worker
         for part in found.parts.values():
             await part.start()
             await part.ready()
