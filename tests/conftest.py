@@ -127,6 +127,7 @@ async def world(database: Database, shelf: Shelf) -> AsyncIterator[World]:
 
 LONGEST_FIRST = (
     "service.test_fuzz",
+    "converge.test_histories",
     "converge.test_orders",
     "dev.test_stack",
     "core.test_cli",
@@ -145,6 +146,7 @@ UNMEASURED = (
     "browser.",
     "ground.",
     "items.",
+    "converge.test_histories",
     "converge.test_orders",
     "converge.test_double_payment",
     "converge.test_timeouts",

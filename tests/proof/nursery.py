@@ -26,12 +26,13 @@ from payments.core import telemetry
 from payments.core.db import Database
 from payments.domains import assemble
 from payments.settings import Settings, load
-from payments.sync import queue
+from payments.sync import process, queue
 
 KILLED, COMMITTED = 0.05, 0.1
 """The first is for each of two places in a batch: before what follows from it, and after."""
 LEASE_SECONDS = 1
-NAP = 0.004
+BATCH = 4
+NAP = 0.02
 PR_SET_PDEATHSIG = 1
 
 _applying: ContextVar[bool] = ContextVar("applying", default=False)
@@ -83,8 +84,8 @@ async def work(settings: Settings, fate: Fate) -> None:
 
 def born(seed: int, tally: int) -> int:
     """Fork one worker, which dies with this process; return its id."""
-    if process := os.fork():
-        return process
+    if child := os.fork():
+        return child
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         asyncio.run(work(load(), Fate(Random(seed), tally)))
@@ -96,6 +97,7 @@ def main(workers: int, seed: int, path: str) -> None:
     settings = load()
     telemetry.configure(level=settings.log_level, fmt=settings.log_format)
     queue.LEASE_SECONDS = LEASE_SECONDS  # type: ignore[misc]  # a run does not wait for a minute
+    process.PAYLOAD_BATCH = BATCH  # type: ignore[misc]  # so that one object's events are shared out
     tally = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     for _ in range(workers):
         seed += 1

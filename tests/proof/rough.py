@@ -1,8 +1,8 @@
-"""One run of everything at once while Stripe misbehaves: bookings, payments, refunds, disputes."""
+"""Runs of everything at once while Stripe misbehaves: bookings, payments, refunds, disputes."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -28,7 +28,7 @@ CARDS: Final = (
 )
 RATES: Final = {
     "duplicate": 0.3, "reorder": 0.2, "delay": 0.2, "429": 0.05, "500_before": 0.05,
-    "500_after": 0.05, "slow": 0.1, "cut": 0.05, "seconds": 0.2,
+    "500_after": 0.05, "slow": 0.3, "cut": 0.05, "seconds": 0.2,
 }  # fmt: skip
 FINAL: Final = (400, 402, 404)
 TRIES: Final = 5
@@ -59,33 +59,55 @@ class Stripe:
         return {kind: list(self.objects[kind].values()) for kind in LISTS}
 
 
+async def happen(
+    running: Running, stripe: Stripe, runs: Sequence["Rough"], count: Counter[str]
+) -> list[str]:
+    """Let runs happen side by side, and all come to rest; return what is wrong then."""
+    chaos = {"seed": runs[0].random.randrange(2**31), **RATES}
+    await _switch(running, "POST", chaos)
+    async with asyncio.TaskGroup() as group:
+        for run in runs:
+            for reference in run.references:
+                group.create_task(run.live(reference))
+    await _switch(running, "DELETE")
+    await running.quiet()
+    count.update(await stripe.learn(running))
+    found = await _wrong_rows(running, stripe)
+    for run in runs:
+        found += await run.wrong_bookings(stripe)
+    return found
+
+
+async def _switch(running: Running, method: str, chaos: Json | None = None) -> None:
+    answer = await running.stripe.request(method, "/_sandbox/chaos", json=chaos)
+    assert answer.is_success, answer.text
+
+
+async def _wrong_rows(running: Running, stripe: Stripe) -> list[str]:
+    living = stripe.living()
+    made = {object["id"] for objects in living.values() for object in objects}
+    async with running.db.acquire() as connection:
+        found = await differences(connection, assemble().registry, living, stripe.announced & made)
+        left = "not_before is not null or outcome = 'dead' or attempts > 0"
+        rows = await connection.fetch(f"select id, error from stripe_events where {left}")
+        found += [f"{row['id']} is not done: {row['error']}" for row in rows]
+        stored = {row["id"] for row in await connection.fetch("select id from stripe_events")}
+    return found + [f"{id} is not stored" for id in stripe.objects["event"] if id not in stored]
+
+
 @dataclass
 class Rough:
-    """One run; `name` is part of what it makes."""
+    """The bookings of one run; `name` is part of what they are called."""
 
     running: Running
-    stripe: Stripe
     random: Random
     name: str
 
-    async def go(self, count: Counter[str]) -> list[str]:
-        """Let it all happen, and then come to rest; return what is wrong then."""
-        seed = self.random.randrange(2**31)
-        await self._switch("POST", "/_sandbox/chaos", {"seed": seed, **RATES})
-        references = [f"{self.name}-{n}" for n in range(BOOKINGS)]
-        async with asyncio.TaskGroup() as lives:
-            for reference in references:
-                lives.create_task(self._live(reference))
-        await self._switch("DELETE", "/_sandbox/chaos")
-        await self.running.quiet()
-        count.update(await self.stripe.learn(self.running))
-        return await self._wrong(references)
+    @property
+    def references(self) -> list[str]:
+        return [f"{self.name}-{n}" for n in range(BOOKINGS)]
 
-    async def _switch(self, method: str, path: str, body: Any = None) -> None:
-        answer = await self.running.stripe.request(method, path, json=body)
-        assert answer.is_success, answer.text
-
-    async def _live(self, reference: str) -> None:
+    async def live(self, reference: str) -> None:
         price = {"total_cents": TOTAL, "deposit_cents": DEPOSIT, "user_id": f"u-{reference}"}
         body = {"reference": reference, **price}
         await self.running.ask("POST", "/bookings", body, taken=f"/bookings/{reference}")
@@ -96,32 +118,42 @@ class Rough:
         opened = await self.running.ask("POST", f"/stripe/{form}", wish)
         intent = await self._pay(opened)
         if intent is not None:
-            async with asyncio.TaskGroup() as refunds:
-                for part in range(3):
-                    refunds.create_task(self._refund(intent, 1_000 + part))
+            async with asyncio.TaskGroup() as meanwhile:
+                for part in range(4):
+                    meanwhile.create_task(self._refund(intent, 1_000 + part))
+                meanwhile.create_task(self._answer_a_dispute(intent))
 
     async def _pay(self, opened: Json) -> str | None:
         """Return the PaymentIntent, once it is known."""
         card = self.random.choice(CARDS)
         if "session_id" not in opened:
             form = {"payment_method": card, "return_url": "https://shop.example/back"}
-            await self._try(f"/v1/payment_intents/{opened['id']}/confirm", **form)
+            await self._try("POST", f"/v1/payment_intents/{opened['id']}/confirm", **form)
             return str(opened["id"])
         path = f"/v1/payment_pages/{opened['session_id']}/confirm"
         form = {"payment_method": card, "expected_amount": opened["amount_cents"]}
-        paid = await self._try(path, **form)
-        return paid and paid.get("payment_intent") and str(paid["payment_intent"]["id"])
+        paid = await self._try("POST", path, **form)
+        intent = (paid or {}).get("payment_intent")
+        return str(intent["id"]) if intent else None
 
     async def _refund(self, intent: str, amount: int) -> None:
         await asyncio.sleep(self.random.random() * 0.05)
-        await self._try("/v1/refunds", payment_intent=intent, amount=amount)
+        await self._try("POST", "/v1/refunds", payment_intent=intent, amount=amount)
 
-    async def _try(self, path: str, **form: Any) -> Json | None:
+    async def _answer_a_dispute(self, intent: str) -> None:
+        listed = await self._try("GET", f"/v1/disputes?payment_intent={intent}")
+        for dispute in listed["data"] if listed else ():
+            form = {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"}
+            await self._try("POST", f"/v1/disputes/{dispute['id']}", **form)
+
+    async def _try(self, method: str, path: str, **form: Any) -> Json | None:
         """Ask as a page does: under one key, a few times. Whether it was done shows in the end."""
         headers = {"Idempotency-Key": uuid4().hex}
         for _ in range(TRIES):
             try:
-                answer = await self.running.stripe.post(path, data=form, headers=headers)
+                answer = await self.running.stripe.request(
+                    method, path, data=form or None, headers=headers
+                )
             except httpx2.TransportError:
                 continue
             if answer.is_success:
@@ -131,18 +163,9 @@ class Rough:
                 return None
         return None
 
-    async def _wrong(self, references: list[str]) -> list[str]:
-        registry, living = assemble().registry, self.stripe.living()
-        made = {id for objects in living.values() for id in (o["id"] for o in objects)}
-        async with self.running.db.acquire() as connection:
-            announced = self.stripe.announced & made
-            found = await differences(connection, registry, living, announced)
-            left = "not_before is not null or outcome = 'dead' or attempts > 0"
-            rows = await connection.fetch(f"select id, error from stripe_events where {left}")
-            found += [f"{row['id']} is not done: {row['error']}" for row in rows]
-            stored = {r["id"] for r in await connection.fetch("select id from stripe_events")}
-        found += [f"{id} is not stored" for id in self.stripe.objects["event"] if id not in stored]
-        for reference in references:
+    async def wrong_bookings(self, stripe: Stripe) -> list[str]:
+        found, living = [], stripe.living()
+        for reference in self.references:
             booking = await self.running.ask("GET", f"/bookings/{reference}")
             wanted = expected_booking(booking, living, total=TOTAL, deposit=DEPOSIT)
             if (said := {name: booking[name] for name in wanted}) != wanted:

@@ -11,12 +11,12 @@ from time import monotonic
 import pytest
 
 from proof import nursery
-from proof.rough import BOOKINGS, Rough, Stripe
+from proof.rough import BOOKINGS, Rough, Stripe, happen
 from proof.running import running
 
 pytestmark = pytest.mark.proof
 
-RUNS, WORKERS = 6, 6
+RUNS, AT_ONCE, WORKERS = 200, 4, 6
 
 
 async def test_no_race_between_processes_that_are_killed_leaves_a_wrong_row(
@@ -28,9 +28,11 @@ async def test_no_race_between_processes_that_are_killed_leaves_a_wrong_row(
     wrong: dict[int, list[str]] = {}
     workers = [sys.executable, str(nursery.__file__), str(WORKERS), str(seed), str(tally)]
     async with running(worker=workers) as found:
-        for run in range(seed, seed + RUNS):
-            if errors := await Rough(found, stripe, Random(run), f"run-{run}").go(count):
-                wrong[run] = errors
+        for first in range(seed, seed + RUNS, AT_ONCE):
+            numbers = range(first, first + AT_ONCE)
+            runs = [Rough(found, Random(number), f"run-{number}") for number in numbers]
+            if errors := await happen(found, stripe, runs, count):
+                wrong[first] = errors
         log = found.parts["worker"].log.read_text()
     fates = Counter(tally.read_text())
     figures = ", ".join(f"{number} {kind}s" for kind, number in sorted(count.items()))
