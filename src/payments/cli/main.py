@@ -15,6 +15,7 @@ from payments.cli.dev import dev
 from payments.cli.doctor import doctor
 from payments.cli.events import events
 from payments.cli.messages import messages
+from payments.cli.rebuild import rebuild
 from payments.cli.setup import setup
 from payments.cli.webhooks import webhooks
 from payments.settings import UnsafeSettings
@@ -26,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    dev, demo, setup, doctor, serving.serve, serving.worker, serving.migrate, tokens.token,
+    dev, demo, setup, doctor, serving.serve, serving.worker, serving.migrate, rebuild, tokens.token,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")

@@ -31,6 +31,12 @@ SECRET_USED = Gauge(
 KEY_ACCEPTED = Gauge(
     "payments_stripe_key_accepted", "1 while Stripe accepts this service's key, 0 while it does not"
 )
+MISSED_DELIVERIES = Counter(
+    "payments_missed_deliveries_total", "Events that Stripe did not deliver, found by asking"
+)
+EVENTS_READ_UNTIL = Gauge(
+    "payments_events_read_until_timestamp_seconds", "Up to when Stripe's events were asked for"
+)
 ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
 
 SECRET_VALUE: Final = re.compile(

@@ -148,11 +148,16 @@ class StripeService:
 
     async def every(self, pages: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Each object of a list, newest first, page by page."""
+        async for page in self.pages(pages, **params):
+            for found in page:
+                yield found
+
+    async def pages(self, list: ListCall, **params: Any) -> AsyncIterator[list[dict[str, Any]]]:
+        """The objects of a list, newest first, one request a page; asked for as they are wanted."""
         params = {"limit": 100, **params}
         while True:
-            page = (await self.call(partial(pages, params=params))).object
-            for found in page["data"]:
-                yield found
+            page = (await self.call(partial(list, params=params))).object
+            yield page["data"]
             if not page["has_more"]:
                 return
             params = {**params, "starting_after": page["data"][-1]["id"]}

@@ -1,6 +1,6 @@
 """What applying observations would change, found by applying them and taking it all back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -48,9 +48,14 @@ class _Written:
 
 
 async def rehearse(
-    sync: Sync, observations: Sequence[Observation]
+    sync: Sync, observations: Sequence[Observation], also: Collection[str] = ()
 ) -> tuple[list[Difference], Wanted]:
     """Apply observations as a worker does, and roll back: no row, message or notification stays.
+
+    Args:
+        sync: what to work with.
+        observations: what to apply.
+        also: roots that are recomputed whatever is observed.
 
     Returns:
         The rows that would differ, mirrors and what follows from them, and the objects that would
@@ -60,6 +65,7 @@ async def rehearse(
     wanted: Wanted = set()
 
     async def work(tx: AsyncConnection, roots: set[str]) -> None:
+        roots.update(also)
         await apply_in(tx, sync, observations, roots)
         written.extend([row for table in await _touched(tx) for row in await _rows(tx, table)])
         wanted.update(await _wanted(tx))
