@@ -75,6 +75,7 @@ ROUTES = {
     "POST /api/v1/stripe/create-payment-intent": owner({"booking_id": "<booking>"}),
     "GET /api/v1/stripe/payments": anyone(),
     "GET /api/v1/stripe/payments/{id}": owner(id="<payment>"),
+    "GET /api/v1/stripe/payments/{id}/timeline": owner(id="<payment>"),
     "POST /api/v1/stripe/refund": admins({"payment_id": "<payment>", "amount_cents": 200}),
     "GET /api/v1/stripe/refunds": anyone(),
     "GET /api/v1/stripe/refunds/{id}": owner(id="<refund>"),
@@ -87,6 +88,9 @@ ROUTES = {
     ),
     "GET /api/v1/stripe/events": admins(),
     "POST /api/v1/stripe/events/replay": admins({"state": ["dead"], "dry_run": True}),
+    "GET /api/v1/stripe/reconciliations": admins(),
+    "GET /api/v1/stripe/reconciliations/{id}": Route(403, 403, 403, 200, None, "<run>"),
+    "POST /api/v1/stripe/reconciliations": Route(403, 403, 403, 202, {"heal": True}),
     "POST /api/v1/stripe/webhook": public(400),
 }
 
@@ -128,8 +132,10 @@ async def objects(world: World) -> dict[str, str]:
     await world.converge()
     await ensure_configuration(world.ctx)
     customer = await world.ask("GET", "/customers/u-1")
+    run = await world.ask("POST", "/stripe/reconciliations", {}, status=202, role="admin")
     return {
         "<owner>": "u-1",
+        "<run>": run["id"],
         "<customer>": customer["stripe_customer_id"],
         "<booking>": booking["id"],
         "<session>": session["session_id"],

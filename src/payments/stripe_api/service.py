@@ -19,6 +19,7 @@ from payments.core.errors import WebhookRejected
 from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
 from payments.stripe_api.analytics import PaymentAnalytics, summarise
+from payments.stripe_api.exchanges import Exchange
 from payments.stripe_api.failures import IN_FLIGHT, code_of, reported
 from payments.stripe_api.refusals import Refusals
 from payments.stripe_api.signatures import TOLERANCE, signer
@@ -96,6 +97,7 @@ class StripeService:
         *,
         process: Callable[[dict[str, Any]], Awaitable[None]],
         network: httpx2.AsyncBaseTransport | None = None,
+        note: Callable[[Exchange], None] | None = None,
     ) -> None:
         if settings.stripe_api_version not in (None, API_VERSION):
             raise UnsafeSettings(
@@ -110,7 +112,7 @@ class StripeService:
         self._client = stripe.StripeClient(
             key.get_secret_value() if key else "sk_test_not_configured",
             http_client=transport.Transport(
-                transport.client(timeout=settings.stripe_timeout, transport=network)
+                transport.client(timeout=settings.stripe_timeout, transport=network), note=note
             ),
             max_network_retries=2,
             base_addresses={"api": base, "files": base} if base else {},

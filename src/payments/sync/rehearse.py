@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
+from payments.core.audit import AuditEntry
 from payments.core.db import Base
 from payments.sync.apply import Observation, Sync, apply_in, with_roots
 from payments.sync.inbox import StripeEvent
@@ -17,6 +18,8 @@ from payments.sync.queue import Work
 
 QUIET: Final = {"ticket", "updated_at", *Work.__annotations__} - {"id"}
 """Columns that say when and how often a row was looked at, not what it says."""
+
+TOLD: Final = {StripeEvent.__table__, AuditEntry.__table__}
 
 Wanted = set[tuple[str, str]]
 """Objects to fetch, by resource name and id."""
@@ -79,13 +82,13 @@ async def rehearse(
 
 
 async def _touched(tx: AsyncConnection) -> list[Table]:
-    """Tables that this transaction may have written to, the inbox aside."""
+    """Tables that this transaction may have written to, save those that tell what was done."""
     counted = text(
         "select schemaname || '.' || relname from pg_stat_xact_user_tables "
         "where n_tup_ins + n_tup_upd > 0"
     )
     names = set((await tx.execute(counted)).scalars())
-    tables = (t for t in Base.metadata.sorted_tables if t is not StripeEvent.__table__)
+    tables = (t for t in Base.metadata.sorted_tables if t not in TOLD)
     return [table for table in tables if f"{table.schema or 'public'}.{table.name}" in names]
 
 
