@@ -15,6 +15,8 @@ from payments.cli.dev import dev
 from payments.cli.doctor import doctor
 from payments.cli.events import events
 from payments.cli.messages import messages
+from payments.cli.pause import pause, resume
+from payments.cli.retention import retention
 from payments.cli.setup import setup
 from payments.cli.webhooks import webhooks
 from payments.settings import UnsafeSettings
@@ -27,6 +29,7 @@ app = typer.Typer(
 )
 for command in (
     dev, demo, setup, doctor, serving.serve, serving.worker, serving.migrate, tokens.token,
+    pause, resume, retention,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")

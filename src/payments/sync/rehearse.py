@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Row, Table, func, literal, literal_column, select, text, tuple_
@@ -14,6 +14,7 @@ from payments.core.db import Base
 from payments.sync.apply import Observation, Sync, apply_in, with_roots
 from payments.sync.inbox import StripeEvent
 from payments.sync.queue import Work
+from payments.sync.switches import Switches
 
 QUIET: Final = {"ticket", "updated_at", *Work.__annotations__} - {"id"}
 """Columns that say when and how often a row was looked at, not what it says."""
@@ -51,6 +52,7 @@ async def rehearse(
     sync: Sync, observations: Sequence[Observation]
 ) -> tuple[list[Difference], Wanted]:
     """Apply observations as a worker does, and roll back: no row, message or notification stays.
+    Effects that are paused are shown too: they would follow once they are resumed.
 
     Returns:
         The rows that would differ, mirrors and what follows from them, and the objects that would
@@ -58,6 +60,7 @@ async def rehearse(
     """
     written: list[_Written] = []
     wanted: Wanted = set()
+    sync = replace(sync, switches=Switches.ignored())
 
     async def work(tx: AsyncConnection, roots: set[str]) -> None:
         await apply_in(tx, sync, observations, roots)
