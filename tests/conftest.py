@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import gc
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from payments.dev.postgres import EmbeddedPostgres
 from world import APPLICATIONS, Database, Shelf, World, open_world
 
 TEMPLATE = "payments_template"
+SERVER = "PAYMENTS_TEST_POSTGRES"
+"""Variable that names the programs of another PostgreSQL: /usr/lib/postgresql/15/bin."""
 TRACING = pytest.StashKey["Tracing | None"]()
 
 
@@ -86,7 +89,8 @@ def run_dir(testrun_uid: str) -> Iterator[Path]:
 
 @pytest_asyncio.fixture(scope="session")
 async def server(run_dir: Path) -> AsyncIterator[EmbeddedPostgres]:
-    async with EmbeddedPostgres(run_dir, fast=True) as running:
+    programs = Path(os.environ[SERVER]) if SERVER in os.environ else None
+    async with EmbeddedPostgres(run_dir, fast=True, programs=programs) as running:
         yield running
 
 
