@@ -74,7 +74,7 @@ async def open_context(
         yield Context(settings, db, stripe, sync, Ingest(db), uses, clock)
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
     found: Context = request.app.state.context
     return found
 

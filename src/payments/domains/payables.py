@@ -78,7 +78,7 @@ class Payable(Protocol):
 Payables = Mapping[str, Payable]
 
 
-def _payables(request: Request) -> Payables:
+async def _payables(request: Request) -> Payables:
     found: Payables = request.app.state.payables
     return found
 

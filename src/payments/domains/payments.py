@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, Field
@@ -103,10 +103,16 @@ def root_of(intent: str) -> str:
     return f"{PAYMENT_INTENT.name}:{intent}"
 
 
+# One array, however many: an IN would be written out anew for each batch.
+_REFERENCES: Final = text(
+    "select distinct reference from stripe.payment_intents "
+    "where id = any(:intents) and reference is not null"
+)
+
+
 async def references(tx: AsyncConnection, intents: Collection[str]) -> set[str]:
     """What these payments were made for, as far as they are mirrored."""
-    query = select(PaymentIntent.reference).where(PaymentIntent.id.in_(intents))
-    return {reference for reference in (await tx.execute(query)).scalars() if reference}
+    return set((await tx.execute(_REFERENCES, {"intents": list(intents)})).scalars())
 
 
 async def roots(tx: AsyncConnection, observed: Observed) -> set[str]:
