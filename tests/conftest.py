@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -127,6 +128,13 @@ async def world(database: Database, shelf: Shelf) -> AsyncIterator[World]:
     await database.empty()
     async with open_world(database.url, shelf=shelf) as opened:
         yield opened
+
+
+def pytest_report_header() -> str:
+    if SERVER not in os.environ:
+        return "the embedded PostgreSQL"
+    program = Path(os.environ[SERVER]) / "postgres"
+    return subprocess.check_output([program, "--version"], text=True).strip()
 
 
 LONGEST_FIRST = (

@@ -18,6 +18,7 @@ import httpx2
 from dev.folders import open_folder
 from dev.stacks import free_port
 from payments.core import migrations
+from payments.core.principal import Role
 from payments.dev.postgres import EmbeddedPostgres
 from payments.domains.login import issue
 from payments.settings import Settings
@@ -74,13 +75,20 @@ class Running:
     parts: dict[str, Part] = field(default_factory=dict)
 
     async def ask(
-        self, method: str, path: str, body: Any = None, *, taken: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        taken: str | None = None,
+        role: Role = "service",
+        **headers: str,
     ) -> Json:
         """Ask as a client does that honours Retry-After: again for as long as that may help. Where
         the same was `taken` by an earlier try that had no answer, that is read.
         """
-        token = issue(self.settings, user_id="shop", email=None, role="service", lifetime=DAY)
-        headers = {"Authorization": f"Bearer {token}"}
+        token = issue(self.settings, user_id="shop", email=None, role=role, lifetime=DAY)
+        headers |= {"Authorization": f"Bearer {token}"}
         said = ""
         for _ in range(int(PATIENCE / PAUSE)):
             try:
@@ -141,22 +149,27 @@ DAY = timedelta(days=1)
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Running]:
-    """PostgreSQL, the offline Stripe, one API and one worker, on free ports of 127.0.0.1."""
+async def running(webhook: str | None = None) -> AsyncIterator[Running]:
+    """PostgreSQL, the offline Stripe, one API and one worker, on free ports of 127.0.0.1. Events
+    are posted to the API, or to `webhook` instead.
+    """
     async with AsyncExitStack() as held:
         folder = held.enter_context(open_folder())
         server = await held.enter_async_context(EmbeddedPostgres(folder))
         await server.ensure_database()
         await migrations.upgrade(server.url())
-        found = await _connected(held, folder, server.url())
-        held.push_async_callback(found.close)
+        found = await connected(held, folder, server.url())
+        if webhook is not None:
+            command = found.parts["sandbox"].command
+            command[command.index("--webhook-url") + 1] = webhook
         for part in found.parts.values():
             await part.start()
             await part.ready()
         yield found
 
 
-async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Running:
+async def connected(held: AsyncExitStack, folder: Path, database: str, **changes: str) -> Running:
+    """The parts, not started yet, for a database that is reached directly from here."""
     api, stripe = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     wanted: dict[str, Any] = {
         "database_url": database,
@@ -167,6 +180,7 @@ async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Runni
         "rate_limit_per_minute": "0",
         "secret_key": KEY,
         "log_level": "warning",
+        **changes,
     }
     db = await asyncpg.create_pool(database, min_size=1, max_size=2)
     held.push_async_callback(db.close)
@@ -182,6 +196,7 @@ async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Runni
     env |= {name.upper(): value for name, value in wanted.items()}
     for name, (command, up) in _commands(found, api, stripe).items():
         found.parts[name] = Part(command, env, folder / f"{name}.log", up)
+    held.push_async_callback(found.close)
     return found
 
 
@@ -190,7 +205,10 @@ def _commands(
 ) -> dict[str, tuple[list[str], Callable[[], Awaitable[bool]]]]:
     async def listening() -> bool:
         query = "select count(*) from pg_stat_activity where query ilike 'listen%'"
-        return bool(await found.db.fetchval(query))
+        try:
+            return bool(await found.db.fetchval(query))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
 
     def port(url: str) -> str:
         return url.rpartition(":")[2]
