@@ -101,7 +101,7 @@ async def machines() -> AsyncIterator[Running]:
         found = await connected(
             held, folder, server.url(), database_pooler="transaction", **addresses
         )
-        ports = [found.api.base_url.port, free_port()]
+        ports = [int(found.api.base_url.port or 0), free_port()]
         sandbox, api, worker = found.parts.values()
         await sandbox.start()
         await sandbox.ready()
