@@ -33,8 +33,8 @@ check: env ## lint, format, types, layers, lock file
 	@$(UV) lock --check --quiet
 	@echo "lint, format, types, layers and lock are fine"
 
-bench: env ## acknowledged webhooks against a bare route, as ratios
-	@$(RUN) python -m bench.webhook $(ARGS)
+bench: env ## speed, latency, growth and memory, as ratios (ARGS=speed: one of them)
+	@$(RUN) python -m bench $(ARGS)
 
 sizes: env ## the longest modules and functions, and the medians
 	@$(RUN) python tools/sizes.py $(ARGS)

@@ -1,1 +1,1 @@
-"""Measurements; each prints ratios that one run on one machine can defend."""
+"""Measurements: ratios that one run on one machine can defend, never seconds."""

@@ -1,19 +1,14 @@
 """Posts signed events over a fixed number of connections, by wrk where it is installed."""
 
 import asyncio
-import hashlib
-import hmac
-import json
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 CONNECTIONS = 32
-BODY_BYTES = 3600  # what payment_intent.succeeded weighs
 SCRIPT = Path(__file__).with_name("events.lua")
 
 
@@ -30,16 +25,6 @@ class Load:
         return (self.requests - self.refused) / self.seconds
 
 
-def write_events(path: Path, *, secret: str, count: int) -> None:
-    """Signed events, no two the same; an event that is known already is too little work."""
-    now = int(time.time())
-    with path.open("w") as file:
-        for _ in range(count):
-            body = json.dumps(_event(now), separators=(",", ":"))
-            digest = hmac.new(secret.encode(), f"{now}.{body}".encode(), hashlib.sha256)
-            file.write(f"t={now},v1={digest.hexdigest()}\t{body}\n")
-
-
 async def post(url: str, events: Path, *, seconds: int) -> Load:
     if wrk := shutil.which("wrk"):
         return await _by_wrk(wrk, url, events, seconds)
@@ -48,33 +33,6 @@ async def post(url: str, events: Path, *, seconds: int) -> Load:
 
 def generator() -> str:
     return "wrk" if shutil.which("wrk") else "asyncio client (install wrk for a lighter one)"
-
-
-def _event(now: int) -> dict[str, object]:
-    intent = {
-        "id": f"pi_{uuid4().hex}",
-        "object": "payment_intent",
-        "amount": 10000,
-        "amount_received": 10000,
-        "currency": "usd",
-        "status": "succeeded",
-        "created": now,
-        "metadata": {"filler": "x" * BODY_BYTES},
-    }
-    event = {
-        "id": f"evt_{uuid4().hex}",
-        "object": "event",
-        "api_version": "2026-10-28.endive",
-        "created": now,
-        "data": {"object": intent},
-        "livemode": False,
-        "pending_webhooks": 1,
-        "request": {"id": None, "idempotency_key": None},
-        "type": "payment_intent.succeeded",
-    }
-    surplus = len(json.dumps(event, separators=(",", ":"))) - BODY_BYTES
-    intent["metadata"] = {"filler": "x" * (BODY_BYTES - surplus)}
-    return event
 
 
 async def _by_wrk(wrk: str, url: str, events: Path, seconds: int) -> Load:

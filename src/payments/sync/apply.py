@@ -82,12 +82,18 @@ async def locked(tx: AsyncConnection, roots: Collection[str]) -> None:
     )
 
 
+# Connections keep plans. One made while a table was nearly empty reads all of it, and goes on to
+# until the server looks at the table again, which may have grown by 100,000 rows by then.
+_BY_INDEX: Final = text("select set_config('enable_seqscan', 'off', true)")
+
+
 async def with_roots(db: Database, work: Callable[[AsyncConnection, set[str]], Awaitable[R]]) -> R:
     """Run `work` in a transaction, again with more roots for as long as it finds more to lock."""
     roots: set[str] = set()
     while True:
         try:
             async with db.transaction() as tx:
+                await tx.execute(_BY_INDEX)
                 return await work(tx, roots)
         except _MoreRoots as more:
             roots |= more.roots

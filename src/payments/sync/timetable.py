@@ -66,8 +66,9 @@ async def enter(ctx: Any, chores: Sequence[Chore]) -> None:
         {"name": c.name, "due_at": c.due_after(now, ctx.settings.zone) if c.at else now}
         for c in chores
     ]
-    async with ctx.db.transaction() as tx:
-        await tx.execute(insert(ChoreRow).on_conflict_do_nothing(), rows)
+    if rows:
+        async with ctx.db.transaction() as tx:
+            await tx.execute(insert(ChoreRow).on_conflict_do_nothing(), rows)
 
 
 _CLAIM: Final = text(
