@@ -24,7 +24,7 @@ from payments.domains.login import issue
 from payments.settings import Settings
 from world import KEY, SECRET, Json
 
-PATIENCE = 150.0  # seconds: leases end after 60, and Stripe's later retries are minutes apart
+PATIENCE = 300.0  # seconds: leases end after 60, and Stripe's later retries are minutes apart
 PAUSE = 0.2
 AGAIN = (409, 502, 503, 504)
 
