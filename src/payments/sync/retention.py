@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core import idempotency
 from payments.settings import Settings
 from payments.sync.chores import Chore
+
+log = structlog.get_logger(__name__)
 
 BATCH: Final = 500
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -87,7 +90,7 @@ async def count(ctx: Any) -> dict[str, int]:
 
 
 async def run(ctx: Any) -> None:
-    await retain(ctx)
+    log.info("retention", rows=await retain(ctx))
 
 
 CHORE: Final = Chore(name="retention", run=run, at=time(3, 30))
