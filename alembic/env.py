@@ -23,7 +23,8 @@ def declared() -> MetaData | None:
     if context.config.attributes.get("upgrade"):
         return None
     import payments.app
-    import payments.worker  # noqa: F401 - the two declare the tables of the sync
+    import payments.sync.rebuild
+    import payments.worker  # noqa: F401 - the three declare the tables of the sync
     from payments.core.db import Base
     from payments.domains import modules
 

@@ -13,6 +13,7 @@ from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api.service import StripeService
 from payments.sync import process
 from payments.sync.apply import Sync
+from payments.sync.calls import CallLog
 from payments.sync.ingest import Ingest
 from payments.sync.resources import Registry
 from payments.sync.secrets import SecretUses
@@ -28,7 +29,20 @@ class Context:
     sync: Sync
     ingest: Ingest
     secret_uses: SecretUses
+    calls: CallLog
     clock: Clock
+
+
+def _pool(settings: Settings) -> Database:
+    if settings.database_url is None:
+        raise UnsafeSettings(
+            "DATABASE_URL is not set; `payments dev` brings a PostgreSQL of its own"
+        )
+    return Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.database_pool_size,
+        pooler=settings.database_pooler,
+    )
 
 
 @asynccontextmanager
@@ -43,35 +57,29 @@ async def open_context(
     """Open everything, and close it in the reverse order.
 
     Args:
-        settings: DATABASE_URL must be set.
+        settings: DATABASE_URL must be set, unless a pool is given.
         registry: what follows Stripe.
         clock: the time that business rules see.
         network: replaces the way to Stripe, in tests.
         database: a pool that the caller keeps open, instead of one of our own.
     """
-    if settings.database_url is None:
-        raise UnsafeSettings(
-            "DATABASE_URL is not set; `payments dev` brings a PostgreSQL of its own"
-        )
     clock = clock or Clock()
 
     async def apply_event(event: dict[str, Any]) -> None:
         await process.process(sync, event)
 
     async with AsyncExitStack() as stack:
-        db = database or Database(
-            settings.database_url.get_secret_value(),
-            pool_size=settings.database_pool_size,
-            pooler=settings.database_pooler,
-        )
+        db = database or _pool(settings)
         if database is None:
             stack.push_async_callback(db.aclose)
-        stripe = StripeService(settings, process=apply_event, network=network)
+        calls = CallLog(db)
+        stack.push_async_callback(calls.aclose)
+        stripe = StripeService(settings, process=apply_event, network=network, note=calls.note)
         stack.push_async_callback(stripe.aclose)
         sync = Sync(db, stripe, registry, clock, settings.live)
         uses = SecretUses(db)
         stack.push_async_callback(uses.aclose)
-        yield Context(settings, db, stripe, sync, Ingest(db), uses, clock)
+        yield Context(settings, db, stripe, sync, Ingest(db), uses, calls, clock)
 
 
 async def context(request: Request) -> Context:

@@ -11,7 +11,7 @@ from payments import probes
 from payments.context import Context
 from payments.core.db import is_outage
 from payments.messages import post
-from payments.sync import arrears, process, queue, retention, timetable
+from payments.sync import arrears, catchup, process, queue, retention, timetable
 from payments.sync.account import stamp, stamped
 from payments.sync.chores import Chore
 from payments.sync.poll import poll
@@ -38,16 +38,19 @@ async def run(ctx: Context, stop: asyncio.Event, *, poll_events: bool = False) -
     wake = asyncio.Event()
     throttle = Throttle(ctx.settings.stripe_rate)
     outgoing = post.open_post(ctx.settings, ctx.db, ctx.sync.switches)
+    # Whoever polls reads the same events from the same cursor.
+    reading = () if poll_events else catchup.chores(ctx.settings)
+    chores = (*CHORES, *reading, *ctx.sync.registry.chores)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(lane(lambda: process.drain_payloads(ctx.sync), wake, stop)),
             group.create_task(lane(lambda: process.drain_fetches(ctx.sync, throttle), wake, stop)),
             group.create_task(lane(lambda: post.drain(outgoing), wake, stop)),
-            group.create_task(timetable.keep(ctx, (*CHORES, *ctx.sync.registry.chores), stop)),
+            group.create_task(timetable.keep(ctx, chores, stop)),
             group.create_task(listen(ctx, wake)),
         ]
         if poll_events:
-            group.create_task(poll(ctx.sync, stop))
+            group.create_task(poll(ctx.sync, throttle, stop))
         await stop.wait()
         wake.set()
         tasks[-1].cancel()

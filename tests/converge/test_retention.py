@@ -11,7 +11,8 @@ from payments.sync import retention
 from world import KEY, SECRET, World, settings
 
 BODIES, EVENTS = timedelta(days=90), timedelta(days=365)
-NOTHING = {"event bodies": 0, "events": 0, "message contents": 0, "idempotency keys": 0}
+KINDS = ("event bodies", "events", "message contents", "calls to Stripe", "idempotency keys")
+NOTHING = dict.fromkeys(KINDS, 0)
 
 
 async def age(world: World, by: timedelta, *, id: str = "%") -> None:

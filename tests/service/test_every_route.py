@@ -75,6 +75,7 @@ ROUTES = {
     "POST /api/v1/stripe/create-payment-intent": owner({"booking_id": "<booking>"}),
     "GET /api/v1/stripe/payments": anyone(),
     "GET /api/v1/stripe/payments/{id}": owner(id="<payment>"),
+    "GET /api/v1/stripe/payments/{id}/timeline": owner(id="<payment>"),
     "POST /api/v1/stripe/refund": admins({"payment_id": "<payment>", "amount_cents": 200}),
     "GET /api/v1/stripe/refunds": anyone(),
     "GET /api/v1/stripe/refunds/{id}": owner(id="<refund>"),

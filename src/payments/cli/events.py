@@ -1,4 +1,4 @@
-"""`events list|replay`: what Stripe sent, and applying it anew."""
+"""`events list|replay|catch-up`: what Stripe sent, applying it anew, and asking for the rest."""
 
 import asyncio
 import sys
@@ -75,6 +75,20 @@ def replay(
     raise typer.Exit(1 if failed else 0)
 
 
+@events.command("catch-up")
+def catch_up(
+    *,
+    since: Annotated[
+        datetime | None, typer.Option(help="Begin at this time (UTC), though all was read since.")
+    ] = None,
+) -> None:
+    """Ask Stripe for the events that it did not deliver, and have a worker apply them.
+
+    Workers do this every few minutes. Stripe lists the events of 30 days.
+    """
+    asyncio.run(_catch_up(load(), since.replace(tzinfo=UTC) if since else None))
+
+
 def _selection(**given: Any) -> "Selection":
     from pydantic import ValidationError
 
@@ -129,7 +143,7 @@ async def _replay(settings: Settings, selection: "Selection", *, dry_run: bool) 
     found = [page.rehearsal for page in pages if page.rehearsal is not None]
     differences = [difference for one in found for difference in one.differences]
     if differences:
-        Console(soft_wrap=True).print(_table(differences))
+        Console(soft_wrap=True).print(table_of(differences))
     failures = [failure for one in found for failure in one.failures]
     for failure in failures:
         typer.echo(f"cannot be applied  {failure.object_id}  {failure.error}")
@@ -139,7 +153,31 @@ async def _replay(settings: Settings, selection: "Selection", *, dry_run: bool) 
     return bool(failures)
 
 
-def _table(differences: "Iterable[Difference]") -> "Table":
+async def _catch_up(settings: Settings, since: datetime | None) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from payments.cli.opening import opened
+    from payments.sync.catchup import KEPT, catch_up
+    from payments.sync.throttle import Throttle
+
+    listed = new = 0
+    async with opened(settings) as ctx:
+        if since is not None and since < ctx.clock.now() - KEPT:
+            sys.exit(
+                f"payments events: Stripe lists events of the last {KEPT.days} days; "
+                "`payments rebuild` asks for the objects themselves"
+            )
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("Reading", total=None)
+            async for page in catch_up(ctx.sync, Throttle(settings.stripe_rate), since=since):
+                listed, new = listed + page.listed, new + page.new
+                progress.update(task, description=f"Reading: {listed} events, {new} new")
+    typer.echo(f"{listed} events were listed, {new} of them are new and due")
+
+
+def table_of(differences: "Iterable[Difference]") -> "Table":
+    """Rows as they are and as they would be, for people."""
     from rich.markup import escape
     from rich.table import Table
 

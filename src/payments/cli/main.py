@@ -14,8 +14,10 @@ from payments.cli.demo import demo
 from payments.cli.dev import dev
 from payments.cli.doctor import doctor
 from payments.cli.events import events
+from payments.cli.explain import explain
 from payments.cli.messages import messages
 from payments.cli.pause import pause, resume
+from payments.cli.rebuild import rebuild
 from payments.cli.retention import retention
 from payments.cli.setup import setup
 from payments.cli.webhooks import webhooks
@@ -28,8 +30,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    dev, demo, setup, doctor, serving.serve, serving.worker, serving.migrate, tokens.token,
-    pause, resume, retention,
+    dev, demo, setup, doctor, explain, serving.serve, serving.worker, serving.migrate, rebuild,
+    pause, resume, retention, tokens.token,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")

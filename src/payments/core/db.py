@@ -1,6 +1,6 @@
 """PostgreSQL: the declarative base, the engine and the one way to open a transaction."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import BigInteger, MetaData, Text, event, text
+from sqlalchemy import BigInteger, MetaData, Row, Select, Text, event, text, true
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -132,6 +132,22 @@ class Database:
                 yield tx
             finally:
                 _open.reset(mark)
+
+    async def walk(
+        self, query: Select[Any], *, by: Any, size: int
+    ) -> AsyncIterator[Sequence[Row[Any]]]:
+        """Every row of a query in the order of its key `by`, so many at a time, each time in a
+        transaction of its own.
+        """
+        rows: Sequence[Row[Any]] = ()
+        ordered = query.order_by(by).limit(size)
+        while True:
+            after = by > getattr(rows[-1], by.key) if rows else true()
+            async with self.transaction() as tx:
+                rows = (await tx.execute(ordered.where(after))).all()
+            if not rows:
+                return
+            yield rows
 
     async def check(self) -> None:
         """Fail unless the server answers in the isolation level that every lock here relies on."""

@@ -28,6 +28,12 @@ SECRET_USED = Gauge(
     "When a webhook secret last verified a delivery, by its fingerprint",
     ("secret",),
 )
+MISSED_DELIVERIES = Counter(
+    "payments_missed_deliveries_total", "Events that Stripe did not deliver, found by asking"
+)
+EVENTS_READ_UNTIL = Gauge(
+    "payments_events_read_until_timestamp_seconds", "Up to when Stripe's events were asked for"
+)
 ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
 
 SECRET_VALUE: Final = re.compile(

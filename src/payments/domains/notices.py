@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Row, Select, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.domains.customers import Customer, CustomerLink
@@ -19,11 +19,25 @@ from payments.sync.outbox import Message, enqueue
 
 PREFIX: Final = f"{PAYMENT_INTENT.name}:"
 
+# Most payments just succeed: one question finds those that may be worth a word.
+_CONCERNED: Final = text(
+    """
+    select w.id from unnest(cast(:intents as text[])) as w(id)
+    where exists (select from stripe.payment_intents i
+                  where i.id = w.id and i.failed_attempt is not null)
+       or exists (select from stripe.disputes d where d.payment_intent = w.id)
+       or exists (select from stripe.refunds r
+                  where r.payment_intent = w.id and r.status = 'failed')
+    """
+)
+
 
 async def settle(tx: AsyncConnection, roots: frozenset[str], _: datetime) -> None:
     """Write what is to be told about these payments; what has been told stays told."""
-    intents = {root.removeprefix(PREFIX) for root in roots if root.startswith(PREFIX)}
-    if intents:
+    named = [root.removeprefix(PREFIX) for root in roots if root.startswith(PREFIX)]
+    if not named:
+        return
+    if intents := (await tx.execute(_CONCERNED, {"intents": named})).scalars().all():
         messages = [
             *[_failed(row) for row in await tx.execute(_failures(intents))],
             *[_disputed(row) for row in await tx.execute(_disputes(intents))],

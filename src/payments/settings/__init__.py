@@ -118,6 +118,10 @@ class Settings(BaseSettings):
         description="fetches a second, for one worker process; Stripe allows 25 in test mode",
     )
 
+    catch_up_minutes: float = Field(
+        5.0, gt=0, description="minutes between two readings of what Stripe may not have delivered"
+    )
+
     secret_key: SecretStr | None = Field(
         None, description="HS256 key that your JWTs are signed with, 32 bytes or more"
     )

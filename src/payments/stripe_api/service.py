@@ -19,6 +19,7 @@ from payments.core.errors import WebhookRejected
 from payments.settings import Settings, UnsafeSettings
 from payments.stripe_api import transport
 from payments.stripe_api.analytics import PaymentAnalytics, summarise
+from payments.stripe_api.exchanges import Exchange
 from payments.stripe_api.failures import IN_FLIGHT, code_of, reported
 from payments.stripe_api.signatures import TOLERANCE, signer
 
@@ -95,6 +96,7 @@ class StripeService:
         *,
         process: Callable[[dict[str, Any]], Awaitable[None]],
         network: httpx2.AsyncBaseTransport | None = None,
+        note: Callable[[Exchange], None] | None = None,
     ) -> None:
         if settings.stripe_api_version not in (None, API_VERSION):
             raise UnsafeSettings(
@@ -108,7 +110,7 @@ class StripeService:
         self._client = stripe.StripeClient(
             key.get_secret_value() if key else "sk_test_not_configured",
             http_client=transport.Transport(
-                transport.client(timeout=settings.stripe_timeout, transport=network)
+                transport.client(timeout=settings.stripe_timeout, transport=network), note=note
             ),
             max_network_retries=2,
             base_addresses={"api": base, "files": base} if base else {},
@@ -145,11 +147,16 @@ class StripeService:
 
     async def every(self, pages: ListCall, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Each object of a list, newest first, page by page."""
+        async for page in self.pages(pages, **params):
+            for found in page:
+                yield found
+
+    async def pages(self, list: ListCall, **params: Any) -> AsyncIterator[list[dict[str, Any]]]:
+        """The objects of a list, newest first, one request a page; asked for as they are wanted."""
         params = {"limit": 100, **params}
         while True:
-            page = (await self.call(partial(pages, params=params))).object
-            for found in page["data"]:
-                yield found
+            page = (await self.call(partial(list, params=params))).object
+            yield page["data"]
             if not page["has_more"]:
                 return
             params = {**params, "starting_after": page["data"][-1]["id"]}

@@ -59,10 +59,10 @@ async def rehearse_events(sync: Sync, throttle: Throttle, due: Sequence[Row]) ->
         if row.lane == FETCH:
             taps[_target(row)] = taps.get(_target(row), False) or row.type.endswith(".deleted")
     seen += await _looks(sync, throttle, taps, failures)
-    differences, wanted = await _rehearsed(sync, seen, failures)
+    differences, wanted = await rehearse_each(sync, seen, failures)
     if doubtful := dict.fromkeys(wanted - taps.keys(), False):
         seen += await _looks(sync, throttle, doubtful, failures)
-        differences, _ = await _rehearsed(sync, seen, failures)
+        differences, _ = await rehearse_each(sync, seen, failures)
     return Rehearsal(differences, [Failure(*found) for found in failures.items()], tasks)
 
 
@@ -103,10 +103,10 @@ async def _looks(
     return found
 
 
-async def _rehearsed(
+async def rehearse_each(
     sync: Sync, seen: Sequence[Observation], failures: dict[str, str]
 ) -> tuple[list[Difference], Wanted]:
-    """Rehearse all together; if that fails, without those that fail alone."""
+    """Rehearse all together; if that fails, without those that fail alone: `failures` says why."""
     try:
         return await rehearse(sync, seen)
     except Exception as exc:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from payments.core.db import Database
@@ -55,14 +54,10 @@ async def refresh(sync: Sync, resource: Resource, id: str) -> dict[str, Any]:
 
 async def pages(sync: Sync, resource: Resource, **params: Any) -> AsyncIterator[list[Observation]]:
     """What Stripe lists, newest first, a page at a time; each page has a ticket of its own."""
-    params = {"limit": 100, **params}
-    while True:
+    number = await ticket(sync.db)
+    async for page in sync.stripe.pages(resource.list, **params):
+        yield [Observation(resource, object, number) for object in page]
         number = await ticket(sync.db)
-        page = (await sync.stripe.call(partial(resource.list, params=params))).object
-        yield [Observation(resource, object, number) for object in page["data"]]
-        if not page["has_more"]:
-            return
-        params = {**params, "starting_after": page["data"][-1]["id"]}
 
 
 async def find(

@@ -1,6 +1,6 @@
 """What applying observations would change, found by applying them and taking it all back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
+from payments.core.audit import AuditEntry
 from payments.core.db import Base
 from payments.sync.apply import Observation, Sync, apply_in, with_roots
 from payments.sync.inbox import StripeEvent
@@ -18,6 +19,8 @@ from payments.sync.switches import Switches
 
 QUIET: Final = {"ticket", "updated_at", *Work.__annotations__} - {"id"}
 """Columns that say when and how often a row was looked at, not what it says."""
+
+TOLD: Final = {StripeEvent.__table__, AuditEntry.__table__}
 
 Wanted = set[tuple[str, str]]
 """Objects to fetch, by resource name and id."""
@@ -49,10 +52,15 @@ class _Written:
 
 
 async def rehearse(
-    sync: Sync, observations: Sequence[Observation]
+    sync: Sync, observations: Sequence[Observation], also: Collection[str] = ()
 ) -> tuple[list[Difference], Wanted]:
     """Apply observations as a worker does, and roll back: no row, message or notification stays.
     Effects that are paused are shown too: they would follow once they are resumed.
+
+    Args:
+        sync: what to work with.
+        observations: what to apply.
+        also: roots that are recomputed whatever is observed.
 
     Returns:
         The rows that would differ, mirrors and what follows from them, and the objects that would
@@ -63,6 +71,7 @@ async def rehearse(
     sync = replace(sync, switches=Switches.ignored())
 
     async def work(tx: AsyncConnection, roots: set[str]) -> None:
+        roots.update(also)
         await apply_in(tx, sync, observations, roots)
         written.extend([row for table in await _touched(tx) for row in await _rows(tx, table)])
         wanted.update(await _wanted(tx))
@@ -76,13 +85,13 @@ async def rehearse(
 
 
 async def _touched(tx: AsyncConnection) -> list[Table]:
-    """Tables that this transaction may have written to, the inbox aside."""
+    """Tables that this transaction may have written to, save those that tell what was done."""
     counted = text(
         "select schemaname || '.' || relname from pg_stat_xact_user_tables "
         "where n_tup_ins + n_tup_upd > 0"
     )
     names = set((await tx.execute(counted)).scalars())
-    tables = (t for t in Base.metadata.sorted_tables if t is not StripeEvent.__table__)
+    tables = (t for t in Base.metadata.sorted_tables if t not in TOLD)
     return [table for table in tables if f"{table.schema or 'public'}.{table.name}" in names]
 
 

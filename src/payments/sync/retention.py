@@ -64,6 +64,7 @@ RULES: Final = (
         over="done_at is not null and (recipient is not null or facts <> '{}')",
         blot="facts = '{}', recipient = null, delivered = '{}'",
     ),
+    Rule(what="calls to Stripe", table="stripe_calls", age="at", keep=events),
     Rule(
         what="idempotency keys", table="idempotency_keys", age="created_at",
         keep=lambda _: idempotency.KEPT,

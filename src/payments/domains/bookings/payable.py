@@ -119,16 +119,29 @@ _RECOMPUTE: Final = text(
                     when m.paid <= m.refunded then 'pending'
                     when m.paid - m.refunded - m.addons >= b.total_cents then 'paid'
                     when m.paid - m.refunded - m.addons >= b.deposit_cents then 'confirmed'
-                    else 'pending' end as state
+                    else 'pending' end as state,
+               b.state as state_before
         from bookings b join money m using (id)
+    ), changed as (
+        update bookings b
+        set paid_cents = t.paid, refunded_cents = t.refunded, addons_cents = t.addons,
+            processing_cents = t.processing, disputed = t.disputed, state = t.state,
+            updated_at = :now
+        from target t
+        where b.id = t.id
+          and (b.paid_cents, b.refunded_cents, b.addons_cents, b.processing_cents, b.disputed,
+               b.state)
+              is distinct from (t.paid, t.refunded, t.addons, t.processing, t.disputed, t.state)
+        returning b.*, t.state_before
+    ), told as (
+        insert into audit_log (actor, role, act, subject, details)
+        select 'system', 'system', 'booking.recomputed', id, jsonb_build_object(
+            'state', state, 'state_before', state_before, 'currency', currency,
+            'total', total_cents + addons_cents, 'paid', paid_cents, 'refunded', refunded_cents,
+            'processing', processing_cents, 'disputed', disputed)
+        from changed order by id
     )
-    update bookings b
-    set paid_cents = t.paid, refunded_cents = t.refunded, addons_cents = t.addons,
-        processing_cents = t.processing, disputed = t.disputed, state = t.state, updated_at = :now
-    from target t
-    where b.id = t.id
-      and (b.paid_cents, b.refunded_cents, b.addons_cents, b.processing_cents, b.disputed, b.state)
-          is distinct from (t.paid, t.refunded, t.addons, t.processing, t.disputed, t.state)
-    returning b.id as booking, t.paid - t.refunded - t.addons - b.total_cents as overpaid
+    select id as booking, paid_cents - refunded_cents - addons_cents - total_cents as overpaid
+    from changed
     """
 )

@@ -60,7 +60,7 @@ class OpenPayable(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    reference: Mapped[str]
+    reference: Mapped[str] = mapped_column(index=True)
     slot: Mapped[str]
     form: Mapped[str]
     purpose: Mapped[str]

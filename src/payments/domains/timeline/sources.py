@@ -1,0 +1,253 @@
+"""What tells a timeline: rows of a payment's own, and what calls, events, messages and acts say."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.core.audit import AuditEntry
+from payments.core.money import display
+from payments.domains.bookings.tables import KIND
+from payments.domains.timeline.schemas import Entry
+from payments.domains.timeline.scope import Rows, Scope
+from payments.sync.calls import StripeCall
+from payments.sync.inbox import StripeEvent
+from payments.sync.outbox import Outgoing
+from payments.sync.selection import STATE
+
+RECOMPUTED: Final = "booking.recomputed"
+ADDRESS: Final = re.compile(r"([^\s<>@,:;])[^\s<>@,:;]*@([^\s<>@,:;]+)")
+FORMS: Final = {"checkout_session": "Checkout page", "payment_intent": "payment form"}
+
+
+def masked(text: str | None) -> str | None:
+    """`a***@example.com`: whom a message went to is known by its booking."""
+    return ADDRESS.sub(r"\1***@\2", text) if text is not None else None
+
+
+def of_rows(scope: Scope) -> Iterator[Entry]:
+    """What there is: pages, payments, refund requests, refunds and disputes. Stripe's times are
+    whole seconds; nothing is told before our own row that it was made for.
+    """
+    asked_at = {row.stripe_id: row.requested_at for row in scope.requests}
+    asked_at |= {row.stripe_id: row.reserved_at for row in scope.reservations}
+    for row in scope.sessions:
+        asked_at[row.payment_intent] = asked_at.get(row.id, row.created_at)
+    for row in scope.reservations:
+        yield from _page(row)
+    yield from (_session(row) for row in scope.sessions if row.id not in asked_at)
+    yield from map(_request, scope.requests)
+    for tell, rows in (
+        (_payment, scope.payments), (_refund, scope.refunds), (_dispute, scope.disputes)
+    ):  # fmt: skip
+        for entry in map(tell, rows):
+            entry.at = max(entry.at, asked_at.get(entry.id, entry.at))
+            yield entry
+
+
+def _payment(row: Row[Any]) -> Entry:
+    what = f" for {row.reference}" if row.reference else ", by another application"
+    return Entry(
+        at=row.created_at, kind="payment", id=row.id,
+        text=f"a payment of {display(row.amount_cents, row.currency)} was begun{what}",
+        facts={"status": row.status, "stripe_status": row.stripe_status},
+    )  # fmt: skip
+
+
+def _page(row: Row[Any]) -> Iterator[Entry]:
+    page, facts = f"a {FORMS[row.form]} ({row.purpose})", {"reservation": str(row.id)}
+    made = "was opened" if row.stripe_id else "was asked for; Stripe has made none yet"
+    if row.closed_at is not None and row.stripe_id is None:
+        made = "was asked for; Stripe made none"
+    yield Entry(
+        at=row.reserved_at, kind="page", id=row.stripe_id, text=f"{page} {made}", facts=facts
+    )
+    if row.closed_at is not None and row.stripe_id is not None:
+        yield Entry(
+            at=row.closed_at, kind="page", id=row.stripe_id, text=f"{page} was closed", facts=facts
+        )
+
+
+def _session(row: Row[Any]) -> Entry:
+    return Entry(
+        at=row.created_at, kind="page", id=row.id,
+        text=f"a Checkout page was opened elsewhere; it is {row.status}, {row.payment_status}",
+        facts={"expires_at": row.expires_at},
+    )  # fmt: skip
+
+
+def _request(row: Row[Any]) -> Entry:
+    sum = display(row.amount, row.currency)
+    names = ("state", "attempt", "reason", "requested_by", "problem", "stripe_id")
+    return Entry(
+        at=row.requested_at, kind="refund", id=str(row.id),
+        text=f"a refund of {sum} was requested; its state is {row.state}",
+        facts={name: getattr(row, name) for name in names},
+    )  # fmt: skip
+
+
+def _refund(row: Row[Any]) -> Entry:
+    why = f" ({row.failure_reason})" if row.failure_reason else ""
+    return Entry(
+        at=row.created_at, kind="refund", id=row.id,
+        text=f"Stripe made a refund of {display(row.amount, row.currency)}; "
+        f"its state is {row.status}{why}",
+        facts={"reason": row.reason, "request": row.request, "updated_at": row.updated_at},
+    )  # fmt: skip
+
+
+def _dispute(row: Row[Any]) -> Entry:
+    return Entry(
+        at=row.created_at, kind="dispute", id=row.id,
+        text=f"the customer disputed {display(row.amount, row.currency)} ({row.reason}); "
+        f"its state is {row.status}",
+        facts={"evidence_due_by": row.evidence_due_by, "balance_effect": row.balance_effect,
+               "balance_currency": row.balance_currency, "updated_at": row.updated_at},
+    )  # fmt: skip
+
+
+async def of_calls(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]:
+    """What Stripe was asked about it; none for users."""
+    if not scope.who.privileged:
+        return []
+    named = (StripeCall.object_id, StripeCall.payment_intent, StripeCall.reservation)
+    about = or_(*(column.in_(scope.objects) for column in named))
+    rows = await _newest(tx, select(StripeCall).where(about), "at", limit)
+    return [_call(row) for row in rows]
+
+
+def _call(row: Row[Any]) -> Entry:
+    answer = "no answer" if row.status is None else str(row.status)
+    why = f" {row.error_code}" if row.error_code else ""
+    again = f", replaying {row.original_request_id or 'an earlier one'}" if row.replayed else ""
+    return _entry(
+        row, at="at", kind="call", id=row.stripe_request_id,
+        text=f"{row.method} {row.path}: {answer}{why} after {row.milliseconds} ms{again}",
+        facts=("status", "error_code", "idempotency_key", "replayed", "milliseconds", "request_id"),
+    )  # fmt: skip
+
+
+EVENT: Final[Sequence[Any]] = (
+    StripeEvent.id, StripeEvent.type, StripeEvent.resource, StripeEvent.object_id,
+    StripeEvent.received_at, StripeEvent.created_at, StripeEvent.done_at, StripeEvent.not_before,
+    STATE.label("state"), StripeEvent.attempts, StripeEvent.error,
+)  # fmt: skip
+NOTABLE: Final = or_(StripeEvent.type != "task", StripeEvent.error.is_not(None))
+"""What a reservation has scheduled, in case its own process dies, is nothing until it fails."""
+
+
+async def of_events(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]:
+    """What Stripe sent about it, and what a worker was to look at or finish."""
+    return [_event(row) for row in await _newest(tx, _events(scope), "received_at", limit)]
+
+
+async def unfinished(tx: AsyncConnection, scope: Scope) -> Rows:
+    """A few events that are not applied: they wait, were postponed, or were given up."""
+    open_ = _events(scope).where(STATE.in_(("pending", "postponed", "dead")))
+    return await _newest(tx, open_, "received_at", 3)
+
+
+def _events(scope: Scope) -> Select[Any]:
+    about = or_(StripeEvent.object_id.in_(scope.objects), StripeEvent.id.in_(scope.anchor.ids))
+    return select(*EVENT).where(about, NOTABLE)
+
+
+def _event(row: Row[Any]) -> Entry:
+    what = {
+        "fetch": f"Stripe was to be asked for {row.object_id}",
+        "task": f"a worker was to finish {row.resource} {row.object_id}",
+    }.get(row.type, f"{row.type} arrived")
+    tried = f"after {row.attempts} failed attempts"
+    done = f"{(row.done_at - row.received_at).total_seconds():.3f} s later" if row.done_at else ""
+    became = {
+        "applied": f"it was done {done}",
+        "ignored": "nothing here follows it",
+        "dead": f"it was given up {tried}",
+        "postponed": f"it is tried again {tried}",
+    }.get(row.state, "it waits for a worker")
+    return _entry(
+        row, at="received_at", kind="event", id=row.id, text=f"{what}; {became}",
+        facts=("object_id", "state", "attempts", "error", "created_at", "done_at", "not_before"),
+    )  # fmt: skip
+
+
+async def of_messages(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]:
+    """Who was told about it; users see what they were told themselves."""
+    told = select(Outgoing).where(Outgoing.about.in_(scope.objects))
+    if not scope.who.privileged:
+        told = told.where(Outgoing.audience == "customer")
+    return [_message(row) for row in await _newest(tx, told, "received_at", limit)]
+
+
+def _message(row: Row[Any]) -> Entry:
+    to = masked(row.recipient) or f"the {row.audience}"
+    tried = f" after {row.attempts} failed attempts" if row.attempts else ""
+    when = f" at {row.done_at:%Y-%m-%d %H:%M:%S} UTC" if row.done_at else ""
+    return _entry(
+        row, at="received_at", kind="message", id=row.id,
+        text=f"{row.template} to {to}: {row.outcome or 'waiting'}{tried}{when}",
+        facts=("template", "audience", "outcome", "attempts", "error", "done_at"),
+    )  # fmt: skip
+
+
+async def of_acts(
+    tx: AsyncConnection, scope: Scope, messages: list[Entry], limit: int
+) -> list[Entry]:
+    """Who did what, and what followed for the booking; users see what followed."""
+    bookings = {scope.booking.id} if scope.booking is not None else set()
+    subjects = scope.objects | scope.references | bookings | {one.id for one in messages}
+    acts = select(AuditEntry).where(AuditEntry.subject.in_(subjects))
+    if not scope.who.privileged:
+        acts = acts.where(AuditEntry.act == RECOMPUTED)
+    opened = {None, *(row.id.hex for row in scope.reservations)}
+    return [
+        _effect(row) if row.act == RECOMPUTED else _act(row)
+        for row in await _newest(tx, acts, "at", limit)
+        if row.details.get("payable") in opened  # the other payments of the same booking have more
+    ]
+
+
+def _act(row: Row[Any]) -> Entry:
+    why = f": {row.reason}" if row.reason else ""
+    by = row.actor if row.actor == row.role else f"{row.role} {row.actor}"
+    return Entry(
+        at=row.at, kind="act", id=row.subject, text=f"{row.act} by {by}{why}",
+        facts={**row.details, "request_id": row.request_id},
+    )  # fmt: skip
+
+
+def _effect(row: Row[Any]) -> Entry:
+    return Entry(
+        at=row.at, kind="effect", id=row.subject,
+        text=f"{KIND} was {row.details['state_before']}, and is {account_of(row.details)}",
+        facts=row.details,
+    )  # fmt: skip
+
+
+def account_of(told: dict[str, Any]) -> str:
+    """`confirmed: $100.00 of $440.00 received, $20.00 refunded`."""
+    paid, total, *others = (
+        display(told[name], told["currency"])
+        for name in ("paid", "total", "refunded", "processing")
+    )
+    words = zip(("refunded", "processing"), others, ("refunded", "on the way"), strict=True)
+    rest = [f", {sum} {word}" for name, sum, word in words if told[name]]
+    return f"{told['state']}: {paid} of {total} received{''.join(rest)}"
+
+
+def _entry(row: Row[Any], *, at: str, facts: tuple[str, ...], **said: Any) -> Entry:
+    found = {name: getattr(row, name) for name in facts}
+    if "error" in found:
+        found["error"] = masked(found["error"])
+    return Entry(at=getattr(row, at), facts=found, **said)
+
+
+async def _newest(tx: AsyncConnection, query: Select[Any], at: str, limit: int) -> Rows:
+    """The newest rows. They are found by what they are about, whatever the planner expects of a
+    walk along the times of all rows.
+    """
+    found = query.cte("found").prefix_with("materialized")
+    ordered = select(found).order_by(found.c[at].desc(), found.c.id.desc())
+    return (await tx.execute(ordered.limit(limit))).all()

@@ -1,0 +1,44 @@
+"""Many payments of other people, each with all that can hang on one."""
+
+CROWD = """
+insert into bookings (id, user_id, currency, total_cents, deposit_cents)
+select 'bk_' || n, 'u-' || n, 'usd', 44000, 10000 from generate_series(1, {n}) n;
+insert into customer_links (key, user_id, stripe_customer_id, reserved_at)
+select gen_random_uuid(), 'u-' || n, 'cus_' || n, now() from generate_series(1, {n}) n;
+insert into stripe.payment_intents (id, account, livemode, phase, ticket, created_at, updated_at,
+    status, amount, amount_received, currency, customer, reference)
+select 'pi_' || n, 'a', false, 2, n, now() - n * interval '1 s', now(), 'succeeded', 10000, 10000,
+    'usd', 'cus_' || n, 'booking:bk_' || n from generate_series(1, {n}) n;
+insert into stripe.checkout_sessions (id, account, livemode, phase, ticket, created_at, updated_at,
+    status, payment_status, mode, customer, payment_intent, reference, expires_at)
+select 'cs_' || n, 'a', false, 3, n, now() - n * interval '1 s', now(), 'complete', 'paid',
+    'payment', 'cus_' || n, 'pi_' || n, 'booking:bk_' || n, now() from generate_series(1, {n}) n;
+insert into stripe.refunds (id, account, livemode, phase, ticket, created_at, updated_at, status,
+    amount, currency, payment_intent)
+select 're_' || n, 'a', false, 1, n, now() - n * interval '1 s', now(), 'succeeded', 100, 'usd',
+    'pi_' || n from generate_series(1, {n}) n;
+insert into stripe.disputes (id, account, livemode, phase, ticket, created_at, updated_at, status,
+    amount, currency, payment_intent, balance_effect)
+select 'dp_' || n, 'a', false, 0, n, now() - n * interval '1 s', now(), 'lost', 100, 'usd',
+    'pi_' || n, 0 from generate_series(1, {n}) n;
+insert into open_payables (id, reference, slot, form, purpose, fingerprint, params, stripe_id,
+    reserved_at, closed_at)
+select gen_random_uuid(), 'booking:bk_' || n, 'due', 'checkout_session', 'deposit', 'f', '{{}}',
+    'cs_' || n, now(), now() from generate_series(1, {n}) n;
+insert into refund_requests (id, payment_intent, amount, currency, params, requested_by,
+    requested_at, updated_at, state, stripe_id)
+select gen_random_uuid(), 'pi_' || n, 100, 'usd', '{{}}', 'boss', now(), now(), 'succeeded',
+    're_' || n from generate_series(1, {n}) n;
+insert into stripe_events (id, type, resource, object_id, received_at, done_at, outcome)
+select 'evt_' || n, 'payment_intent.succeeded', 'payment_intent', 'pi_' || n,
+    now() - n * interval '1 s', now(), 'applied' from generate_series(1, {n}) n;
+insert into outbox (id, template, audience, about, facts, caused_at, received_at)
+select 'payment_failed:' || n, 'payment_failed', 'customer', 'pi_' || n, '{{}}', now(),
+    now() - n * interval '1 s' from generate_series(1, {n}) n;
+insert into audit_log (actor, role, act, subject, details)
+select 'u', 'user', 'refund.requested', 'pi_' || n, '{{}}' from generate_series(1, {n}) n;
+insert into stripe_calls (at, method, path, object_id, payment_intent, reservation, status,
+    replayed, milliseconds)
+select now() - n * interval '1 s', 'POST', '/v1/refunds', 're_' || n, 'pi_' || n, n::text, 200,
+    false, 300 from generate_series(1, {n}) n
+"""
