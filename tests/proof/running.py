@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -25,6 +26,7 @@ from payments.settings import Settings
 from world import KEY, SECRET, Json
 
 PATIENCE = 300.0  # seconds: leases end after 60, and Stripe's later retries are minutes apart
+START = 120.0
 PAUSE = 0.2
 AGAIN = (409, 502, 503, 504)
 
@@ -46,10 +48,11 @@ class Part:
             )
 
     async def ready(self) -> None:
-        async with asyncio.timeout(30):
-            while not await self.up():
-                assert self.alive, self.log.read_text()[-3000:]
-                await asyncio.sleep(0.02)
+        deadline = monotonic() + START
+        while not await self.up():
+            assert self.alive, self.log.read_text()[-3000:]
+            assert monotonic() < deadline, f"it is not up: {self.log.read_text()[-3000:]}"
+            await asyncio.sleep(0.02)
 
     @property
     def alive(self) -> bool:
@@ -69,6 +72,7 @@ class Running:
     held: AsyncExitStack
     settings: Settings
     folder: Path
+    server: EmbeddedPostgres
     db: asyncpg.Pool
     api: httpx2.AsyncClient
     stripe: httpx2.AsyncClient
@@ -158,7 +162,7 @@ async def running(webhook: str | None = None) -> AsyncIterator[Running]:
         server = await held.enter_async_context(EmbeddedPostgres(folder))
         await server.ensure_database()
         await migrations.upgrade(server.url())
-        found = await connected(held, folder, server.url())
+        found = await connected(held, folder, server)
         if webhook is not None:
             command = found.parts["sandbox"].command
             command[command.index("--webhook-url") + 1] = webhook
@@ -168,11 +172,13 @@ async def running(webhook: str | None = None) -> AsyncIterator[Running]:
         yield found
 
 
-async def connected(held: AsyncExitStack, folder: Path, database: str, **changes: str) -> Running:
-    """The parts, not started yet, for a database that is reached directly from here."""
+async def connected(
+    held: AsyncExitStack, folder: Path, server: EmbeddedPostgres, **changes: str
+) -> Running:
+    """The parts, not started yet, for a server that is reached directly from here."""
     api, stripe = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     wanted: dict[str, Any] = {
-        "database_url": database,
+        "database_url": server.url(),
         "stripe_secret_key": "sk_test_sandbox",
         "stripe_webhook_secret": SECRET,
         "stripe_api_base": stripe,
@@ -182,7 +188,7 @@ async def connected(held: AsyncExitStack, folder: Path, database: str, **changes
         "log_level": "warning",
         **changes,
     }
-    db = await asyncpg.create_pool(database, min_size=1, max_size=2)
+    db = await asyncpg.create_pool(server.url(), min_size=1, max_size=2)
     held.push_async_callback(db.close)
     # A connection that is kept may be closed at the moment it is used again; not what is tested.
     limits = httpx2.Limits(max_keepalive_connections=0)
@@ -190,7 +196,8 @@ async def connected(held: AsyncExitStack, folder: Path, database: str, **changes
     callers[1].headers["Authorization"] = "Bearer sk_test_sandbox"
     for caller in callers:
         await held.enter_async_context(caller)
-    found = Running(held, Settings(_env_file=None, **wanted), folder, db, callers[0], callers[1])
+    configured = Settings(_env_file=None, **wanted)
+    found = Running(held, configured, folder, server, db, callers[0], callers[1])
     ours = {name.upper() for name in Settings.model_fields}
     env = {name: value for name, value in os.environ.items() if name not in ours}
     env |= {name.upper(): value for name, value in wanted.items()}

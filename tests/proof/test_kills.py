@@ -126,6 +126,7 @@ async def kill(found: Running, victim: str) -> None:
     if victim == "postgresql":
         (pidfile,) = found.folder.rglob("postmaster.pid")
         os.kill(int(pidfile.read_text().splitlines()[0]), signal.SIGKILL)
+        await found.server.ended()
         # Another user of the same folder starts the server that the first has lost.
         await found.held.enter_async_context(EmbeddedPostgres(found.folder))
         return

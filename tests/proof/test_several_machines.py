@@ -98,9 +98,7 @@ async def machines() -> AsyncIterator[Running]:
         await migrations.upgrade(server.url())
         pooled = await held.enter_async_context(pgbouncer(folder, server))
         addresses = {"database_url": pooled, "database_url_listen": server.url()}
-        found = await connected(
-            held, folder, server.url(), database_pooler="transaction", **addresses
-        )
+        found = await connected(held, folder, server, database_pooler="transaction", **addresses)
         ports = [int(found.api.base_url.port or 0), free_port()]
         sandbox, api, worker = found.parts.values()
         await sandbox.start()
