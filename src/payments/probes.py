@@ -17,6 +17,7 @@ from payments.core.errors import Forbidden
 from payments.core.principal import SCHEME, bearer, principal
 from payments.core.rate_limit import RateLimited
 from payments.sync.account import WrongAccount, stamp
+from payments.sync.reconcile.run import measure
 
 router = APIRouter(tags=["operations"])
 
@@ -125,6 +126,7 @@ async def metrics(
 ) -> Response:
     """Counters and histograms, for an admin or the bearer of METRICS_TOKEN."""
     await _may_read_metrics(request, ctx)
+    await measure(ctx.db)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

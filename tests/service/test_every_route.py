@@ -90,6 +90,9 @@ ROUTES = {
     "POST /api/v1/stripe/events/replay": admins({"state": ["dead"], "dry_run": True}),
     "GET /api/v1/stripe/switches": admins(),
     "PUT /api/v1/stripe/switches/{name}": admins({"paused": False}, id="<switch>"),
+    "GET /api/v1/stripe/reconciliations": admins(),
+    "GET /api/v1/stripe/reconciliations/{id}": Route(403, 403, 403, 200, None, "<run>"),
+    "POST /api/v1/stripe/reconciliations": Route(403, 403, 403, 202, {"heal": True}),
     "POST /api/v1/stripe/webhook": public(400),
 }
 
@@ -131,8 +134,10 @@ async def objects(world: World) -> dict[str, str]:
     await world.converge()
     await ensure_configuration(world.ctx)
     customer = await world.ask("GET", "/customers/u-1")
+    run = await world.ask("POST", "/stripe/reconciliations", {}, status=202, role="admin")
     return {
         "<owner>": "u-1",
+        "<run>": run["id"],
         "<customer>": customer["stripe_customer_id"],
         "<booking>": booking["id"],
         "<session>": session["session_id"],

@@ -18,6 +18,7 @@ from payments.cli.explain import explain
 from payments.cli.messages import messages
 from payments.cli.pause import pause, resume
 from payments.cli.rebuild import rebuild
+from payments.cli.reconcile import reconcile
 from payments.cli.retention import retention
 from payments.cli.setup import setup
 from payments.cli.webhooks import webhooks
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     dev, demo, setup, doctor, explain, serving.serve, serving.worker, serving.migrate, rebuild,
-    pause, resume, retention, tokens.token,
+    reconcile, pause, resume, retention, tokens.token,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")

@@ -34,6 +34,14 @@ MISSED_DELIVERIES = Counter(
 EVENTS_READ_UNTIL = Gauge(
     "payments_events_read_until_timestamp_seconds", "Up to when Stripe's events were asked for"
 )
+DRIFT = Gauge(
+    "payments_drift_rows",
+    "Rows that the last complete reconciliation left different from Stripe",
+    ("resource",),
+)
+RECONCILED = Gauge(
+    "payments_reconciled_timestamp_seconds", "When the last complete reconciliation ended"
+)
 ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
 
 SECRET_VALUE: Final = re.compile(

@@ -1,6 +1,6 @@
 """One slice a capability. A slice may define `router`, `RESOURCES`, `roots`, `settle` (or
-`settles(payables)`), `TASKS`, `CHORES` and `PAYABLES`; it is found here, so adding one touches no
-list.
+`settles(payables)`), `TASKS`, `CHORES`, `CHECKS` and `PAYABLES`; it is found here, so adding one
+touches no list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,6 +48,7 @@ def assemble(payables: Sequence[Any] = ()) -> Slices:
             roots=[m.roots for m in found if hasattr(m, "roots")],
             settles=settles,
             chores=[chore for m in found for chore in getattr(m, "CHORES", ())],
+            checks=[check for m in found for check in getattr(m, "CHECKS", ())],
             tasks={name: task for m in found for name, task in getattr(m, "TASKS", {}).items()},
         ),
         payables=offered,

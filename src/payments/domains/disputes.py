@@ -60,7 +60,6 @@ DISPUTE = Resource(
     read=read,
     fetch=lambda c, id: c.v1.disputes.retrieve_async(id),
     list=lambda c, params: c.v1.disputes.list_async(params),
-    open="status not in ('won', 'lost', 'warning_closed', 'prevented')",
     events=(
         "charge.dispute.created",
         "charge.dispute.updated",

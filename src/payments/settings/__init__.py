@@ -117,6 +117,12 @@ class Settings(BaseSettings):
         gt=0,
         description="fetches a second, for one worker process; Stripe allows 25 in test mode",
     )
+    reconcile_days: int = Field(
+        3, ge=1, description="how far back the nightly comparison with Stripe reaches"
+    )
+    reconcile_heal: bool = Field(
+        default=True, description="what it finds different is written as Stripe says"
+    )
 
     catch_up_minutes: float = Field(
         5.0, gt=0, description="minutes between two readings of what Stripe may not have delivered"

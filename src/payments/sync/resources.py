@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.core.db import Base
 from payments.stripe_api.service import EVENT_TYPES, Client, ListCall
+from payments.sync.checks import Check
 from payments.sync.chores import Chore
 
 SCHEMA: Final = "stripe"
@@ -73,6 +74,7 @@ class Resource:
         events: the types that announce it. One that the SDK does not list fails at import.
         from_payload: whether an event's own object is trusted (by phase) or always fetched.
         deletable: whether a 404 means that it was deleted.
+        unannounced: columns that Stripe changes without an event; a later one brings them.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Resource:
     phase: Callable[[StripeObject], int] = no_phase
     from_payload: bool = False
     deletable: bool = False
+    unannounced: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := set(self.events) - EVENT_TYPES:
@@ -113,6 +116,7 @@ class Registry:
     settles: Sequence[Settle] = ()
     tasks: Mapping[str, Task] = field(default_factory=dict)
     chores: Sequence[Chore] = ()
+    checks: Sequence[Check] = ()
     by_name: Mapping[str, Resource] = field(init=False)
     by_event: Mapping[str, Resource] = field(init=False)
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from payments.core.db import Base
 from payments.domains.payables import reference_of
 from payments.sync.apply import timestamp
-from payments.sync.resources import Mirror, Observed, Resource, StripeObject
+from payments.sync.resources import SCHEMA, Mirror, Observed, Resource, StripeObject
 
 PHASES: Final = {
     ("open", "unpaid"): 0,
@@ -28,6 +28,7 @@ class CheckoutSession(Mirror):
     """Where a customer pays; its url is asked for when it is needed."""
 
     __tablename__ = "checkout_sessions"
+    __table_args__ = (Index("ix_checkout_sessions_created_at", "created_at"), {"schema": SCHEMA})
 
     status: Mapped[str | None]
     payment_status: Mapped[str]
@@ -108,6 +109,7 @@ CHECKOUT_SESSION = Resource(
         "checkout.session.expired",
     ),
     from_payload=True,
+    unannounced=("payment_intent",),  # of an open one; its end brings it
 )
 
 

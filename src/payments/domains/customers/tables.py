@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.core.db import Base
-from payments.sync.resources import Mirror, Resource, StripeObject
+from payments.sync.resources import SCHEMA, Mirror, Resource, StripeObject
 
 
 class Customer(Mirror):
     """Stripe's customer; e-mail and name only, the rest is Stripe's to keep."""
 
     __tablename__ = "customers"
+    __table_args__ = (Index("ix_customers_created_at", "created_at"), {"schema": SCHEMA})
 
     email: Mapped[str | None]
     name: Mapped[str | None]

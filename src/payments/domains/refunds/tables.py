@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from payments.core.db import Base
 from payments.domains.payables import APP
 from payments.domains.payments import PAYMENT_INTENT, references, root_of
-from payments.sync.resources import Mirror, Observed, Resource, StripeObject
+from payments.sync.resources import SCHEMA, Mirror, Observed, Resource, StripeObject
 
 PHASES: Final = {"succeeded": 1, "failed": 2, "canceled": 2}
 MARK: Final = "refund_request"
@@ -26,6 +26,7 @@ class Refund(Mirror):
     """
 
     __tablename__ = "refunds"
+    __table_args__ = (Index("ix_refunds_created_at", "created_at"), {"schema": SCHEMA})
 
     status: Mapped[str | None]
     amount: Mapped[int]
