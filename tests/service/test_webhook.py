@@ -306,7 +306,7 @@ async def test_a_poisonous_payload_does_not_take_others_down(world: World) -> No
     [row] = await world.rows(
         "select attempts, done_at, error from stripe_events where id = 'evt_poison'"
     )
-    assert (row["attempts"], row["done_at"]) == (1, None)
+    assert (row["attempts"] > 0, row["done_at"]) == (True, None)
     assert row["error"]
 
 
