@@ -18,7 +18,6 @@ import pytest
 import stripe
 
 from proof.running import Running, running
-from proof.test_kills import postmaster
 from world import SECRET
 
 pytestmark = pytest.mark.proof
@@ -77,7 +76,7 @@ async def locked_table(found: Running) -> AsyncIterator[None]:
 @asynccontextmanager
 async def stopped_server(found: Running) -> AsyncIterator[None]:
     """The server and each of its sessions stand still, and their sockets stay open."""
-    server = postmaster(found)
+    server = found.postmaster
     processes = [server, *children(server)]
     for process in processes:
         os.kill(process, signal.SIGSTOP)
