@@ -12,7 +12,7 @@ from converge.observing import FORM, paid_at_stripe, priced_booking, refund_at_s
 from converge.oracle import differences, expected_booking
 from core.test_cli import run
 from payments import worker
-from payments.core.errors import StripeBusy
+from payments.core.errors import StripeFailed
 from payments.sync.catchup import Page, catch_up, chores, read_undelivered
 from payments.sync.throttle import Throttle
 from service.variants import listening
@@ -122,10 +122,11 @@ async def test_a_long_gap_is_read_day_by_day_and_goes_on_where_it_was_cut_short(
     assert await stored(world) == set(days[:2])
     assert began < await cursor(world) <= began + timedelta(days=1), "the second day is not over"
 
-    await stripe_fails(world, status=429, times=3)
-    with pytest.raises(StripeBusy):
+    await stripe_fails(world, status=500, times=3)
+    with pytest.raises(StripeFailed):
         await read(world)
     assert await stored(world) == set(days[:2])
+    await stripe_fails(world, status=429, times=3)
     assert [page.new for page in await read(world)] == [0, 1, 1]
     assert await stored(world) == set(days)
     assert datetime.now(UTC) - await cursor(world) < timedelta(hours=24)

@@ -18,7 +18,7 @@ PATIENCE_SECONDS: Final = 30.0
 
 async def poll(sync: Sync, throttle: Throttle, stop: asyncio.Event) -> None:
     """Catch up every two seconds until `stop` is set; wait longer while Stripe or the database is
-    away or Stripe limits the rate. The cursor is kept, so nothing is lost between two runs.
+    away. The cursor is kept, so nothing is lost between two runs.
     """
     wait = EVERY_SECONDS
     while not stop.is_set():
