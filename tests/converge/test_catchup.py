@@ -13,6 +13,7 @@ from converge.oracle import differences, expected_booking
 from core.test_cli import run
 from payments import worker
 from payments.core.errors import StripeFailed
+from payments.sync.account import WrongAccount
 from payments.sync.catchup import Page, catch_up, chores, read_undelivered
 from payments.sync.throttle import Throttle
 from service.variants import listening
@@ -199,6 +200,16 @@ async def test_what_a_new_database_reads_first_was_not_missed(
         await chore.run(world.ctx)
     assert len(await stored(world)) == 1, "what is older than the database is no news"
     assert "deliveries_missed" not in caplog.text
+
+
+async def test_the_events_of_another_account_are_not_read(world: World) -> None:
+    await set_cursor(world, ago=timedelta(hours=1))
+    await event_of(world, ago=timedelta(minutes=30))
+    await world.db.execute("update installation set account = 'acct_other'")
+    for chore in chores(world.settings):
+        with pytest.raises(WrongAccount):
+            await chore.run(world.ctx)
+    assert await stored(world) == set()
 
 
 async def test_an_event_listed_after_the_cursor_has_passed_is_among_the_undelivered(

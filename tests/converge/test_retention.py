@@ -11,7 +11,7 @@ from payments.sync import retention
 from world import KEY, SECRET, World, settings
 
 BODIES, EVENTS = timedelta(days=90), timedelta(days=365)
-KINDS = ("event bodies", "events", "message contents", "calls to Stripe", "idempotency keys")
+KINDS = tuple(rule.what for rule in retention.RULES)
 NOTHING = dict.fromkeys(KINDS, 0)
 
 
@@ -95,6 +95,27 @@ async def test_batches_reach_everything_and_leave_to_others_what_they_hold(
         assert (await retention.retain(world.ctx))["event bodies"] == 56
     assert [id for id, whole in (await bodies(world)).items() if whole] == [held]
     assert (await retention.retain(world.ctx))["event bodies"] == 1
+
+
+async def test_what_drift_says_of_people_goes_before_the_run_that_found_it(world: World) -> None:
+    for days, what in ((91, "drift contents"), (366, "reconciliations")):
+        await world.db.execute(
+            "insert into reconciliations (id, requested_by, since, resources, heal, received_at, "
+            "not_before) select id, 'system', now(), '{}', false, now() - $1::interval, due from "
+            "(values ('rec_done', null), ('rec_due', now())) as r(id, due) on conflict (id) "
+            "do update set received_at = excluded.received_at",
+            timedelta(days=days),
+        )
+        await world.db.execute(
+            "insert into reconciliation_drift (id, reconciliation, resource, object_id, kind, ours,"
+            " created_at) values ('d', 'rec_done', 'customer', 'cus_1', 'differs', $1, now() - "
+            "$2::interval) on conflict do nothing",
+            '{"email": "ann@example.com"}',
+            timedelta(days=days),
+        )
+        assert await retention.retain(world.ctx) == NOTHING | {what: 1}
+    assert [row["id"] for row in await world.rows("select id from reconciliations")] == ["rec_due"]
+    assert await world.rows("select 1 from reconciliation_drift") == []
 
 
 async def test_an_idempotency_key_goes_once_it_may_be_used_anew(world: World) -> None:

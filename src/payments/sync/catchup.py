@@ -19,7 +19,7 @@ from payments.core.telemetry import EVENTS_READ_UNTIL, MISSED_DELIVERIES, alert
 from payments.settings import Settings
 from payments.stripe_api.service import Delivery
 from payments.sync import inbox
-from payments.sync.account import Installation
+from payments.sync.account import Installation, confirm
 from payments.sync.apply import Sync
 from payments.sync.chores import Chore
 from payments.sync.observe import CLOCKS_DIFFER
@@ -122,12 +122,16 @@ async def read_undelivered(sync: Sync, throttle: Throttle) -> AsyncIterator[Page
 
 
 def chores(settings: Settings) -> tuple[Chore, ...]:
-    """Both readings, for a service that Stripe posts to. A worker that was away finds them due."""
+    """Both readings, for a service that Stripe posts to. A worker that was away finds them due. It
+    may have begun while Stripe did not name the key's account; another's events are not ours.
+    """
 
     async def since_the_cursor(ctx: Any) -> None:
+        await confirm(ctx.db, ctx.stripe, livemode=settings.live)
         await _tell(catch_up(ctx.sync, Throttle(settings.stripe_rate)))
 
     async def undelivered(ctx: Any) -> None:
+        await confirm(ctx.db, ctx.stripe, livemode=settings.live)
         await _tell(read_undelivered(ctx.sync, Throttle(settings.stripe_rate)))
 
     every = timedelta(minutes=settings.catch_up_minutes)

@@ -64,6 +64,14 @@ RULES: Final = (
         over="done_at is not null and (recipient is not null or facts <> '{}')",
         blot="facts = '{}', recipient = null, delivered = '{}'",
     ),
+    Rule(
+        what="drift contents", table="reconciliation_drift", age="created_at", keep=bodies,
+        over="(ours is not null or stripes is not null)", blot="ours = null, stripes = null",
+    ),
+    Rule(
+        what="reconciliations", table="reconciliations", age="received_at", keep=events,
+        over="not_before is null",
+    ),
     Rule(what="calls to Stripe", table="stripe_calls", age="at", keep=events),
     Rule(
         what="idempotency keys", table="idempotency_keys", age="created_at",
