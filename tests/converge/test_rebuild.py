@@ -324,8 +324,10 @@ async def test_the_command_shows_beforehand_and_says_afterwards(lived_in: World)
         refused = await run("rebuild", "--resource", "refunds", **env)
         assert "no refunds is mirrored" in str(refused.exception)
         await ghosts(world)
+        await world.db.execute("update stripe.refunds set amount = 1")
         asked = await run("rebuild", **env)
         assert (asked.exit_code, "--yes-tombstone 1" in str(asked.exception)) == (1, True)
+        assert await world.rows("select 1 from stripe.refunds where amount = 1") == []
         missing = await run("rebuild", "--yes-tombstone", "1", **env)
         assert missing.exit_code == 1
         assert "missing           pi_ghost" in missing.stdout

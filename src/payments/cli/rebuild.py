@@ -77,6 +77,7 @@ async def _rebuild(
     from payments.sync.throttle import Throttle
 
     throttle = Throttle(settings.stripe_rate)
+    too_many: list[str] = []
     async with opened(settings) as ctx:
         courses = await begin(ctx.sync, _chosen(ctx, names), restart=restart)
         with _progress() as progress:
@@ -87,8 +88,10 @@ async def _rebuild(
                     async for seen in rebuild(ctx.sync, throttle, course, tombstones=tombstones):
                         progress.advance(task, seen)
                 except TooManyGone as exc:
-                    sys.exit(f"payments rebuild: {exc}")
+                    too_many.append(str(exc))
                 progress.update(task, total=progress.tasks[task].completed)
+            if too_many:
+                sys.exit(f"payments rebuild: {'; '.join(too_many)}")
             differences = await _recheck(ctx, progress)
         await end(ctx.sync, courses)
     return _say(courses, differences)
@@ -120,7 +123,7 @@ def _say(courses: "Iterable[Course]", differences: "Sequence[Difference]") -> bo
             typer.echo(f"not applied       {id}  see `payments events list --object {id}`")
         for id in course.refused:
             typer.echo(f"refused           {id}  its row is further in its life than Stripe says")
-        sound = sound and not (course.missing or course.failed or course.refused)
+        sound = sound and course.sound
     if differences:
         _show(differences)
         typer.echo(f"{len(differences)} rows are not what follows from the mirrors")

@@ -52,7 +52,7 @@ class Course:
         listing: which of the resource's lists is being read.
         after: the id that was listed last.
         listed: how many objects were, those of an earlier attempt among them.
-        done: there is nothing left to do.
+        done: there is nothing left to do, nor to be told again.
         found: how many were not listed, and are there though.
         gone: how many of our rows Stripe has no more.
         missing: ids that Stripe does not know, of a kind that cannot be deleted.
@@ -71,6 +71,11 @@ class Course:
     missing: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every row is now what Stripe has."""
+        return not (self.missing or self.failed or self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +160,8 @@ async def rebuild(
         yield len(page)
     async for number in _look_up_the_rest(sync, throttle, course, tombstones):
         yield number
-    course.done = True
-    await _save(sync, course)
+    course.done = course.sound
+    await _save(sync, course, over=True)
 
 
 async def preview(sync: Sync, throttle: Throttle, resource: Resource) -> AsyncIterator[Foreseen]:
@@ -280,12 +285,12 @@ def _tell_missing(course: Course) -> None:
         )
 
 
-async def _save(sync: Sync, course: Course) -> None:
+async def _save(sync: Sync, course: Course, *, over: bool = False) -> None:
     row = update(RebuildRow).where(RebuildRow.resource == course.resource.name)
     values = {name: getattr(course, name) for name in KEPT}
     async with sync.db.transaction() as tx:
         await tx.execute(row.values(values))
-        if course.done:
+        if over:
             figures = {name: getattr(course, name) for name in ("listed", "found", "gone")}
             subject = course.resource.relation
             await audit.record(tx, None, act="mirror.rebuilt", subject=subject, **figures)
