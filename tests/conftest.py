@@ -4,7 +4,9 @@ import asyncio
 import fcntl
 import gc
 import logging
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -25,6 +27,8 @@ from payments.dev.postgres import EmbeddedPostgres
 from world import APPLICATIONS, Database, Shelf, World, open_world
 
 TEMPLATE = "payments_template"
+SERVER = "PAYMENTS_TEST_POSTGRES"
+"""Variable that names the programs of another PostgreSQL: /usr/lib/postgresql/15/bin."""
 TRACING = pytest.StashKey["Tracing | None"]()
 
 
@@ -86,7 +90,8 @@ def run_dir(testrun_uid: str) -> Iterator[Path]:
 
 @pytest_asyncio.fixture(scope="session")
 async def server(run_dir: Path) -> AsyncIterator[EmbeddedPostgres]:
-    async with EmbeddedPostgres(run_dir, fast=True) as running:
+    programs = Path(os.environ[SERVER]) if SERVER in os.environ else None
+    async with EmbeddedPostgres(run_dir, fast=True, programs=programs) as running:
         yield running
 
 
@@ -125,8 +130,16 @@ async def world(database: Database, shelf: Shelf) -> AsyncIterator[World]:
         yield opened
 
 
+def pytest_report_header() -> str:
+    if SERVER not in os.environ:
+        return "the embedded PostgreSQL"
+    program = Path(os.environ[SERVER]) / "postgres"
+    return subprocess.check_output([program, "--version"], text=True).strip()
+
+
 LONGEST_FIRST = (
     "service.test_fuzz",
+    "converge.test_histories",
     "converge.test_orders",
     "dev.test_stack",
     "core.test_cli",
@@ -145,6 +158,7 @@ UNMEASURED = (
     "browser.",
     "ground.",
     "items.",
+    "converge.test_histories",
     "converge.test_orders",
     "converge.test_double_payment",
     "converge.test_timeouts",

@@ -222,10 +222,11 @@ class World:
 
     async def work(self) -> None:
         """Let the worker finish what is due, in every lane."""
-        throttle, outgoing = Throttle(1000), post.open_post(self.settings, self.ctx.db)
+        sync, throttle = self.ctx.sync, Throttle(1000)
+        outgoing = post.open_post(self.settings, self.ctx.db, sync.switches)
         while (
-            await process.drain_payloads(self.ctx.sync)
-            + await process.drain_fetches(self.ctx.sync, throttle)
+            await process.drain_payloads(sync)
+            + await process.drain_fetches(sync, throttle)
             + await post.drain(outgoing)
         ):
             pass

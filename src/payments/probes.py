@@ -54,11 +54,12 @@ async def livez() -> dict[str, str]:
 )
 async def readyz(request: Request, ctx: Ctx) -> JSONResponse:
     """Whether this instance should get traffic: the database answers, and no migration is missing.
-    A Stripe that cannot be reached is a warning: webhooks can still be stored.
+    A Stripe that cannot be reached is a warning: webhooks can still be stored. So is a pause.
     """
     checks = {"database": await database(ctx)}
     if checks["database"].state == "ok":
         checks["stripe"] = await stripe_lately(request.app, ctx)
+        checks["switches"] = await pauses(ctx)
     ready = all(check.state != "failed" for check in checks.values())
     body = Readiness(ready=ready, checks=checks)
     return JSONResponse(body.model_dump(), 200 if ready else 503)
@@ -76,6 +77,15 @@ async def database(ctx: Context) -> Check:
         return Check(
             state="failed", detail=f"migration {missing} is missing; run `payments migrate`"
         )
+    return Check(state="ok")
+
+
+async def pauses(ctx: Context) -> Check:
+    """What a person has paused; who and why is for admins."""
+    async with ctx.db.transaction() as tx:
+        names = await ctx.sync.switches.names(tx)
+    if names:
+        return Check(state="warning", detail=f"paused: {', '.join(sorted(names))}")
     return Check(state="ok")
 
 

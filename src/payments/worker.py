@@ -11,7 +11,7 @@ from payments import probes
 from payments.context import Context
 from payments.core.db import is_outage
 from payments.messages import post
-from payments.sync import catchup, process, queue, timetable
+from payments.sync import arrears, catchup, process, queue, retention, timetable
 from payments.sync.account import stamp, stamped
 from payments.sync.chores import Chore
 from payments.sync.poll import poll
@@ -19,7 +19,7 @@ from payments.sync.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 
-CHORES: Final[tuple[Chore, ...]] = ()
+CHORES: Final[tuple[Chore, ...]] = (arrears.CHORE, retention.CHORE)
 """Those of the sync itself; slices bring theirs."""
 
 POLL_SECONDS: Final = 0.25
@@ -37,7 +37,7 @@ async def run(ctx: Context, stop: asyncio.Event, *, poll_events: bool = False) -
     await ready(ctx, stop)
     wake = asyncio.Event()
     throttle = Throttle(ctx.settings.stripe_rate)
-    outgoing = post.open_post(ctx.settings, ctx.db)
+    outgoing = post.open_post(ctx.settings, ctx.db, ctx.sync.switches)
     # Whoever polls reads the same events from the same cursor.
     reading = () if poll_events else catchup.chores(ctx.settings)
     chores = (*CHORES, *reading, *ctx.sync.registry.chores)

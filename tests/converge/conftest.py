@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from world import Database, World, open_world
 
-pytest.register_assert_rewrite("converge.oracle", "converge.stories")
+pytest.register_assert_rewrite("converge.hearing", "converge.oracle", "converge.stories")
 
 
 @pytest_asyncio.fixture

@@ -34,7 +34,7 @@ calm = settings(
 Turn = tuple[Move, int]
 
 
-@settings(calm, max_examples=300, derandomize=True, phases=[Phase.generate])
+@settings(calm, max_examples=150, derandomize=True, phases=[Phase.generate])
 @given(opening=openings, turns=turns, seed=numbers)
 async def test_any_order_of_what_happens_and_is_delivered_ends_in_stripes_state(
     world: World, database: Database, opening: Turn, turns: Sequence[Turn], seed: int

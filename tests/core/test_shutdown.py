@@ -1,12 +1,14 @@
-"""A server that is told to stop finishes what it has begun."""
+"""A server that is told to stop finishes what it has begun; a worker with a dead limb stops."""
 
 import asyncio
 import signal
 import subprocess
 
 import httpx2
+import pytest
 
 from core.test_cli import ENVIRONMENT, PAYMENTS, free_port, ready
+from payments import worker
 from service.variants import Gate, listening
 from world import KEY, SECRET, World
 
@@ -78,3 +80,15 @@ async def test_a_request_and_a_batch_are_finished_before_their_processes_end(wor
     assert b"Traceback" not in b"".join(err for _, err in said)
     [(outcome,)] = await world.rows("select outcome from stripe_events where id = $1", update["id"])
     assert outcome == "applied"
+
+
+async def test_a_worker_one_of_whose_tasks_dies_stops_altogether(world: World) -> None:
+    """Restart beats limping: here the outbox has lost a column, and only its lane can tell."""
+    await world.db.execute("alter table outbox rename column facts to elsewhere")
+    try:
+        with pytest.raises(ExceptionGroup, match="TaskGroup") as died:
+            async with asyncio.timeout(20):
+                await worker.run(world.ctx, asyncio.Event())
+    finally:
+        await world.db.execute("alter table outbox rename column elsewhere to facts")
+    assert "facts" in str(died.value.exceptions[0])

@@ -38,7 +38,7 @@ async def tell(world: World, n: int = 1) -> str:
 
 
 def opened(world: World) -> Post:
-    return post.open_post(world.settings, world.ctx.db)
+    return post.open_post(world.settings, world.ctx.db, world.ctx.sync.switches)
 
 
 async def row(world: World, key: str) -> Json:

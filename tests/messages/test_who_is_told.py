@@ -168,6 +168,16 @@ async def test_nobody_is_told_of_what_was_before_or_is_another_applications(
     assert (shown["state"], shown["sent_at"]) == ("skipped", None)
 
 
+async def test_nobody_is_told_of_what_was_before_this_database_met_its_account(
+    mailing: World, office: PostOffice
+) -> None:
+    await mailing.db.execute("update installation set stamped_at = now() + interval '1 hour'")
+    _, intent = await disputed(mailing)
+    assert office.letters == []
+    [shown] = await told(mailing, intent, role="admin")
+    assert shown["state"] == "skipped"
+
+
 async def test_the_messages_that_are_not_wanted_stay_in_the_log(
     mailing: World, office: PostOffice, configure: Configure
 ) -> None:

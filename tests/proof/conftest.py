@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-pytest.register_assert_rewrite("converge.oracle", "converge.stories")
+pytest.register_assert_rewrite("converge.hearing", "converge.oracle", "converge.stories")
 
 
 @pytest.fixture

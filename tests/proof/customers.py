@@ -26,6 +26,7 @@ CARDS: Final = (
 LISTS: Final = {
     "payment_intent": "payment_intents",
     "refund": "refunds",
+    "dispute": "disputes",
     "checkout.session": "checkout/sessions",
     "customer": "customers",
     "product": "products",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -18,12 +19,14 @@ import httpx2
 from dev.folders import open_folder
 from dev.stacks import free_port
 from payments.core import migrations
+from payments.core.principal import Role
 from payments.dev.postgres import EmbeddedPostgres
 from payments.domains.login import issue
 from payments.settings import Settings
 from world import KEY, SECRET, Json
 
-PATIENCE = 150.0  # seconds: leases end after 60, and Stripe's later retries are minutes apart
+PATIENCE = 300.0  # seconds: leases end after 60, and Stripe's later retries are minutes apart
+START = 120.0
 PAUSE = 0.2
 AGAIN = (409, 502, 503, 504)
 
@@ -45,10 +48,11 @@ class Part:
             )
 
     async def ready(self) -> None:
-        async with asyncio.timeout(30):
-            while not await self.up():
-                assert self.alive, self.log.read_text()[-3000:]
-                await asyncio.sleep(0.02)
+        deadline = monotonic() + START
+        while not await self.up():
+            assert self.alive, self.log.read_text()[-3000:]
+            assert monotonic() < deadline, f"it is not up: {self.log.read_text()[-3000:]}"
+            await asyncio.sleep(0.02)
 
     @property
     def alive(self) -> bool:
@@ -68,19 +72,27 @@ class Running:
     held: AsyncExitStack
     settings: Settings
     folder: Path
+    server: EmbeddedPostgres
     db: asyncpg.Pool
     api: httpx2.AsyncClient
     stripe: httpx2.AsyncClient
     parts: dict[str, Part] = field(default_factory=dict)
 
     async def ask(
-        self, method: str, path: str, body: Any = None, *, taken: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        taken: str | None = None,
+        role: Role = "service",
+        **headers: str,
     ) -> Json:
         """Ask as a client does that honours Retry-After: again for as long as that may help. Where
         the same was `taken` by an earlier try that had no answer, that is read.
         """
-        token = issue(self.settings, user_id="shop", email=None, role="service", lifetime=DAY)
-        headers = {"Authorization": f"Bearer {token}"}
+        token = issue(self.settings, user_id="shop", email=None, role=role, lifetime=DAY)
+        headers |= {"Authorization": f"Bearer {token}"}
         said = ""
         for _ in range(int(PATIENCE / PAUSE)):
             try:
@@ -106,16 +118,26 @@ class Running:
         assert answer.status_code in (200, 402), found
         return found
 
+    @property
+    def postmaster(self) -> int:
+        """The process that PostgreSQL's others descend from."""
+        (pidfile,) = self.folder.rglob("postmaster.pid")
+        return int(pidfile.read_text().splitlines()[0])
+
     async def every(self, path: str) -> list[Json]:
         """All that Stripe has of one kind."""
-        found: list[Json] = []
+        return [object async for object in self.newest(path)]
+
+    async def newest(self, path: str) -> AsyncIterator[Json]:
+        """The same, from the newest on, page by page."""
+        params: dict[str, Any] = {"limit": 100}
         more = True
         while more:
-            after = {"starting_after": found[-1]["id"]} if found else {}
-            answer = await self.stripe.get(f"/v1/{path}", params={"limit": 100, **after})
-            page = answer.json()
-            found, more = found + page["data"], page["has_more"]
-        return found
+            page = (await self.stripe.get(f"/v1/{path}", params=params)).json()
+            for object in page["data"]:
+                yield object
+                params["starting_after"] = object["id"]
+            more = page["has_more"]
 
     async def quiet(self) -> None:
         """Wait until Stripe has delivered all events and the inbox has nothing left to do."""
@@ -141,25 +163,36 @@ DAY = timedelta(days=1)
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Running]:
-    """PostgreSQL, the offline Stripe, one API and one worker, on free ports of 127.0.0.1."""
+async def running(
+    *, webhook: str | None = None, worker: list[str] | None = None
+) -> AsyncIterator[Running]:
+    """PostgreSQL, the offline Stripe, one API and one worker, on free ports of 127.0.0.1. Events
+    are posted to the API, or to `webhook` instead; `worker` is started instead of the product's.
+    """
     async with AsyncExitStack() as held:
         folder = held.enter_context(open_folder())
         server = await held.enter_async_context(EmbeddedPostgres(folder))
         await server.ensure_database()
         await migrations.upgrade(server.url())
-        found = await _connected(held, folder, server.url())
-        held.push_async_callback(found.close)
+        found = await connected(held, folder, server)
+        if webhook is not None:
+            command = found.parts["sandbox"].command
+            command[command.index("--webhook-url") + 1] = webhook
+        if worker is not None:
+            found.parts["worker"].command = worker
         for part in found.parts.values():
             await part.start()
             await part.ready()
         yield found
 
 
-async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Running:
+async def connected(
+    held: AsyncExitStack, folder: Path, server: EmbeddedPostgres, **changes: str
+) -> Running:
+    """The parts, not started yet, for a server that is reached directly from here."""
     api, stripe = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     wanted: dict[str, Any] = {
-        "database_url": database,
+        "database_url": server.url(),
         "stripe_secret_key": "sk_test_sandbox",
         "stripe_webhook_secret": SECRET,
         "stripe_api_base": stripe,
@@ -167,8 +200,9 @@ async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Runni
         "rate_limit_per_minute": "0",
         "secret_key": KEY,
         "log_level": "warning",
+        **changes,
     }
-    db = await asyncpg.create_pool(database, min_size=1, max_size=2)
+    db = await asyncpg.create_pool(server.url(), min_size=1, max_size=2)
     held.push_async_callback(db.close)
     # A connection that is kept may be closed at the moment it is used again; not what is tested.
     limits = httpx2.Limits(max_keepalive_connections=0)
@@ -176,12 +210,14 @@ async def _connected(held: AsyncExitStack, folder: Path, database: str) -> Runni
     callers[1].headers["Authorization"] = "Bearer sk_test_sandbox"
     for caller in callers:
         await held.enter_async_context(caller)
-    found = Running(held, Settings(_env_file=None, **wanted), folder, db, callers[0], callers[1])
+    configured = Settings(_env_file=None, **wanted)
+    found = Running(held, configured, folder, server, db, callers[0], callers[1])
     ours = {name.upper() for name in Settings.model_fields}
     env = {name: value for name, value in os.environ.items() if name not in ours}
     env |= {name.upper(): value for name, value in wanted.items()}
     for name, (command, up) in _commands(found, api, stripe).items():
         found.parts[name] = Part(command, env, folder / f"{name}.log", up)
+    held.push_async_callback(found.close)
     return found
 
 
@@ -190,7 +226,10 @@ def _commands(
 ) -> dict[str, tuple[list[str], Callable[[], Awaitable[bool]]]]:
     async def listening() -> bool:
         query = "select count(*) from pg_stat_activity where query ilike 'listen%'"
-        return bool(await found.db.fetchval(query))
+        try:
+            return bool(await found.db.fetchval(query))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
 
     def port(url: str) -> str:
         return url.rpartition(":")[2]

@@ -52,8 +52,8 @@ def owner(body: Json | None = None, *, id: str = "") -> Route:
     return Route(200, 404, 200, 200, body, id)
 
 
-def admins(body: Json | None = None) -> Route:
-    return Route(403, 403, 403, 200, body)
+def admins(body: Json | None = None, *, id: str = "") -> Route:
+    return Route(403, 403, 403, 200, body, id)
 
 
 # One line a route. A route that is missing here fails the test: say who may ask for it.
@@ -88,6 +88,8 @@ ROUTES = {
     ),
     "GET /api/v1/stripe/events": admins(),
     "POST /api/v1/stripe/events/replay": admins({"state": ["dead"], "dry_run": True}),
+    "GET /api/v1/stripe/switches": admins(),
+    "PUT /api/v1/stripe/switches/{name}": admins({"paused": False}, id="<switch>"),
     "GET /api/v1/stripe/reconciliations": admins(),
     "GET /api/v1/stripe/reconciliations/{id}": Route(403, 403, 403, 200, None, "<run>"),
     "POST /api/v1/stripe/reconciliations": Route(403, 403, 403, 202, {"heal": True}),
@@ -141,6 +143,7 @@ async def objects(world: World) -> dict[str, str]:
         "<session>": session["session_id"],
         "<payment>": payment["id"],
         "<refund>": refund["id"],
+        "<switch>": "messages",
     }
 
 

@@ -16,8 +16,10 @@ from payments.cli.doctor import doctor
 from payments.cli.events import events
 from payments.cli.explain import explain
 from payments.cli.messages import messages
+from payments.cli.pause import pause, resume
 from payments.cli.rebuild import rebuild
 from payments.cli.reconcile import reconcile
+from payments.cli.retention import retention
 from payments.cli.setup import setup
 from payments.cli.webhooks import webhooks
 from payments.settings import UnsafeSettings
@@ -30,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     dev, demo, setup, doctor, explain, serving.serve, serving.worker, serving.migrate, rebuild,
-    reconcile, tokens.token,
+    reconcile, pause, resume, retention, tokens.token,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")
@@ -66,9 +68,8 @@ def main() -> None:
     except Exception as exc:
         from payments.core.db import is_outage
         from payments.core.errors import Problem
-        from payments.sync.account import WrongAccount
 
-        if isinstance(exc, Problem | WrongAccount):
+        if isinstance(exc, Problem):
             sys.exit(f"payments: {exc}")
         if is_outage(exc):
             sys.exit(f"payments: the database is not available: {exc}")

@@ -28,6 +28,9 @@ SECRET_USED = Gauge(
     "When a webhook secret last verified a delivery, by its fingerprint",
     ("secret",),
 )
+KEY_ACCEPTED = Gauge(
+    "payments_stripe_key_accepted", "1 while Stripe accepts this service's key, 0 while it does not"
+)
 MISSED_DELIVERIES = Counter(
     "payments_missed_deliveries_total", "Events that Stripe did not deliver, found by asking"
 )

@@ -15,6 +15,7 @@ from typing import Any
 from payments.dev import binaries
 from payments.dev.binaries import PostgresUnavailable
 
+BUILTIN_LOCALES = 17  # since that version PostgreSQL brings a UTF-8 locale of its own
 NOBODY = 65534  # PostgreSQL refuses to run as root; this user exists everywhere and owns nothing
 SOCKET_PATH_MAX = 100  # the kernel's limit is 104 (macOS) or 108 (Linux) bytes
 SOCKET_NAME = "/.s.PGSQL.5432"
@@ -50,7 +51,7 @@ class Cluster:
             return ""
 
 
-def place(data_dir: Path) -> Cluster:
+def place(data_dir: Path, programs: Path | None = None) -> Cluster:
     """Chooses the folders for a cluster that belongs to `data_dir`, and makes them.
 
     As root the server runs as nobody, who cannot pass a 0700 folder such as /root: the cluster
@@ -66,7 +67,7 @@ def place(data_dir: Path) -> Cluster:
     home = home.resolve()
     return Cluster(
         home=home,
-        programs=binaries.locate(reachable=root),
+        programs=programs or binaries.locate(reachable=root),
         sockets=_sockets(home),
         identity={"user": NOBODY, "group": NOBODY, "extra_groups": []} if root else {},
     )
@@ -83,7 +84,7 @@ def initialise(cluster: Cluster, *, fast: bool) -> None:
         os.chown(unfinished, NOBODY, NOBODY)
     program = str(cluster.programs / "initdb")
     options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
-    options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    options += _locale(cluster)
     options += ["--no-sync"] if fast else []
     made = subprocess.run(  # noqa: S603 - a program of the wheel with constant options
         [program, *options, "--pgdata", str(unfinished)],
@@ -95,6 +96,13 @@ def initialise(cluster: Cluster, *, fast: bool) -> None:
     if made.returncode:
         raise PostgresUnavailable(f"initdb failed: {made.stderr.decode(errors='replace').strip()}")
     unfinished.rename(cluster.data)
+
+
+def _locale(cluster: Cluster) -> list[str]:
+    told = subprocess.check_output([cluster.programs / "postgres", "--version"], text=True)  # noqa: S603 - PostgreSQL's own
+    if int(told.split()[2].partition(".")[0]) < BUILTIN_LOCALES:
+        return ["--locale=C.UTF-8"]
+    return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 
 
 def postmaster(cluster: Cluster) -> int | None:

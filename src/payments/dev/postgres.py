@@ -47,11 +47,13 @@ class EmbeddedPostgres:
         data_dir: Kept between runs. Made when it is missing.
         fast: For data that may be thrown away: nothing is synced to the disk, and the cluster is
             deleted when the last user leaves.
+        programs: The folder of another PostgreSQL's programs, instead of those of the wheel.
     """
 
-    def __init__(self, data_dir: Path, *, fast: bool = False) -> None:
+    def __init__(self, data_dir: Path, *, fast: bool = False, programs: Path | None = None) -> None:
         self._data_dir = data_dir
         self._fast = fast
+        self._programs = programs
         self._cluster: clusters.Cluster | None = None
         self._membership: IO[str] | None = None
         self._child: int | None = None
@@ -108,7 +110,7 @@ class EmbeddedPostgres:
         return self._cluster
 
     def _enter(self) -> None:
-        self._cluster = clusters.place(self._data_dir)
+        self._cluster = clusters.place(self._data_dir, self._programs)
         self._membership = _hold(self._place.lock("users"), fcntl.LOCK_SH)
         try:
             with _hold(self._place.lock("start"), fcntl.LOCK_EX):

@@ -22,12 +22,10 @@ PREFIX: Final = f"{PAYMENT_INTENT.name}:"
 # Most payments just succeed: one question finds those that may be worth a word.
 _CONCERNED: Final = text(
     """
-    select w.id from unnest(cast(:intents as text[])) as w(id)
-    where exists (select from stripe.payment_intents i
-                  where i.id = w.id and i.failed_attempt is not null)
-       or exists (select from stripe.disputes d where d.payment_intent = w.id)
-       or exists (select from stripe.refunds r
-                  where r.payment_intent = w.id and r.status = 'failed')
+    select id from stripe.payment_intents where id = any(:intents) and failed_attempt is not null
+    union select payment_intent from stripe.disputes where payment_intent = any(:intents)
+    union select payment_intent from stripe.refunds
+    where payment_intent = any(:intents) and status = 'failed'
     """
 )
 

@@ -14,6 +14,7 @@ from payments.messages.sinks import Log, Sink, Unreachable
 from payments.settings import Settings, UnsafeSettings, listed
 from payments.sync import outbox
 from payments.sync.outbox import Claimed
+from payments.sync.switches import Switches
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +39,10 @@ class Post:
     sinks: Sequence[Sink]
     wanted: frozenset[str]
     since: datetime | None
+    switches: Switches
 
 
-def open_post(settings: Settings, db: Database) -> Post:
+def open_post(settings: Settings, db: Database, switches: Switches) -> Post:
     """The log, and what the settings name.
 
     Raises:
@@ -60,12 +62,15 @@ def open_post(settings: Settings, db: Database) -> Post:
         except ModuleNotFoundError as exc:
             raise UnsafeSettings("APPRISE_URLS needs `pip install 'payments[notify]'`") from exc
         sinks.append(Services(settings.services, letters=letters))
-    return Post(db, sinks, frozenset(listed(settings.messages)), settings.effects_since)
+    wanted = frozenset(listed(settings.messages))
+    return Post(db, sinks, wanted, settings.effects_since, switches)
 
 
 async def drain(post: Post) -> int:
     """Send a few due messages; return how many were looked at."""
     async with post.db.transaction() as tx:
+        if await post.switches.paused(tx, "messages"):
+            return 0
         claimed = await outbox.claim(tx, limit=AT_ONCE, since=post.since)
     async with asyncio.TaskGroup() as group:
         for message in claimed:

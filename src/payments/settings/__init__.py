@@ -182,6 +182,14 @@ class Settings(BaseSettings):
         description="nobody is told of what was made at Stripe before; empty: the first start",
     )
 
+    retention_bodies_days: int = Field(
+        90, ge=1, le=3660, description="days until bodies of events and contents of messages go"
+    )
+    # Stripe can send an event again for 30 days; without its row it would be a new one.
+    retention_events_days: int = Field(
+        365, ge=32, le=3660, description="days until events that are done are removed"
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is written"
     )

@@ -9,13 +9,12 @@ import structlog
 
 from payments.core import errors
 from payments.core.errors import Problem
-from payments.core.telemetry import alert
+from payments.stripe_api.refusals import KEY_REFUSED, PATIENCE, Refusals
 
 log = structlog.get_logger(__name__)
 
 GONE = "resource_missing"
 IN_FLIGHT = "idempotency_key_in_use"
-KEY_REFUSED = "Stripe refused this service's key; check STRIPE_SECRET_KEY"
 
 
 class StripeObjectMissing(errors.Conflict):
@@ -40,7 +39,7 @@ def code_of(exc: stripe.StripeError) -> str | None:
     return getattr(exc.error, "code", None) if exc.error is not None else None
 
 
-def reported(exc: stripe.StripeError) -> Problem:
+def reported(exc: stripe.StripeError, refusals: Refusals) -> Problem:
     """The problem that a caller of ours gets, written to the log; a key that Stripe refuses is
     somebody's work at once. Declines are the customers' affair: they are counted, not alerted.
     """
@@ -52,7 +51,7 @@ def reported(exc: stripe.StripeError) -> Problem:
         "stripe_request_id": exc.request_id,
     }
     if isinstance(problem, errors.StripeMisconfigured):
-        alert("stripe_key_refused", problem.detail, **facts)
+        refusals.tell(problem, **facts)
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("Stripe failed", **facts)
     else:
@@ -65,12 +64,19 @@ def problem_for(exc: stripe.StripeError) -> Problem:
     if isinstance(exc, stripe.APIConnectionError):
         return _unreached(exc)
     kind, detail = _meaning(exc)
-    retry = (
-        2 if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR or kind is errors.InFlight else None
-    )
     return kind(
-        detail, retry_after=retry, stripe_request_id=exc.request_id, stripe_code=code_of(exc)
+        detail,
+        retry_after=_patience(kind),
+        stripe_request_id=exc.request_id,
+        stripe_code=code_of(exc),
     )
+
+
+def _patience(kind: type[Problem]) -> int | None:
+    if issubclass(kind, errors.StripeMisconfigured):
+        return PATIENCE
+    passing = kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR or kind is errors.InFlight
+    return 2 if passing else None
 
 
 def _meaning(exc: stripe.StripeError) -> tuple[type[Problem], str]:

@@ -21,6 +21,7 @@ from payments.stripe_api import transport
 from payments.stripe_api.analytics import PaymentAnalytics, summarise
 from payments.stripe_api.exchanges import Exchange
 from payments.stripe_api.failures import IN_FLIGHT, code_of, reported
+from payments.stripe_api.refusals import Refusals
 from payments.stripe_api.signatures import TOLERANCE, signer
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ class StripeService:
         key = settings.stripe_secret_key
         base = settings.stripe_api_base
         self._process = process
+        self.refusals = Refusals()
         self._secrets: Sequence[str] = settings.webhook_secrets
         self._client = stripe.StripeClient(
             key.get_secret_value() if key else "sk_test_not_configured",
@@ -135,7 +137,8 @@ class StripeService:
                 with attempt:
                     found = await request(self._client)
         except stripe.StripeError as exc:
-            raise reported(exc) from exc
+            raise reported(exc, self.refusals) from exc
+        self.refusals.accepted()
         last = found.last_response
         headers = last.headers if last else {}
         return Answer(

@@ -8,7 +8,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.core.db import Base, Database
-from payments.core.errors import Problem
+from payments.core.errors import Problem, StripeMisconfigured
+from payments.stripe_api.refusals import PATIENCE
 from payments.stripe_api.service import StripeService
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,7 @@ class Installation(Base):
     stamped_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class WrongAccount(Exception):
+class WrongAccount(StripeMisconfigured):
     """The key belongs to another Stripe account than the database."""
 
 
@@ -63,6 +64,20 @@ async def claim(db: Database, account: str, *, livemode: bool) -> None:
     await compare(db, account, livemode=livemode)
 
 
+async def confirm(db: Database, stripe: StripeService, *, livemode: bool) -> None:
+    """Ask whose key this is, before it is believed that something is not there.
+
+    Raises:
+        WrongAccount: this database mirrors another account or mode.
+        Problem: Stripe cannot be asked.
+    """
+    try:
+        await compare(db, await identify(stripe), livemode=livemode)
+    except WrongAccount as exc:
+        stripe.refusals.tell(exc)
+        raise
+
+
 async def compare(db: Database, account: str, *, livemode: bool) -> None:
     """Look at the stamp without leaving one.
 
@@ -75,7 +90,8 @@ async def compare(db: Database, account: str, *, livemode: bool) -> None:
         raise WrongAccount(
             f"this database mirrors {row.account} ({_mode(live=row.livemode)}), the key belongs to "
             f"{account} ({_mode(live=livemode)}): use the key of {row.account}, "
-            "or another DATABASE_URL"
+            "or another DATABASE_URL",
+            retry_after=PATIENCE,
         )
 
 

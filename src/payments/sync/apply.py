@@ -8,7 +8,7 @@ the same phase it only confirms, and if it differs the object is fetched. A fetc
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.db import Clock, Database
 from payments.stripe_api.service import StripeService
-from payments.sync import inbox
+from payments.sync import inbox, switches
 from payments.sync.resources import Registry, Resource, StripeObject
+from payments.sync.switches import Switches
 
 R = TypeVar("R")
 
@@ -37,6 +38,7 @@ class Sync:
     registry: Registry
     clock: Clock
     livemode: bool
+    switches: Switches = field(default_factory=Switches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,11 @@ async def apply_in(
         if of_it := [o for o in latest if o.resource is resource]:
             refused = await _write(tx, sync, of_it, now)
             doubtful |= {(resource, id) for id in refused}
-    for settle in sync.registry.settles:
-        await settle(tx, frozenset(roots), now)
+    if await sync.switches.paused(tx, "effects"):
+        await switches.hold_back(tx, roots)
+    else:
+        for settle in sync.registry.settles:
+            await settle(tx, frozenset(roots), now)
     await inbox.request_fetches(tx, doubtful)
 
 

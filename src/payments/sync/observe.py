@@ -8,6 +8,7 @@ from payments.core.db import Database
 from payments.core.errors import InFlight, Problem
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Answer, Client, WriteCall
+from payments.sync.account import confirm
 from payments.sync.apply import Observation, Sync, apply
 from payments.sync.resources import TICKET, Resource
 
@@ -33,12 +34,14 @@ async def look(sync: Sync, resource: Resource, id: str, *, gone: bool = False) -
         gone: an event said that it was deleted, so a 404 is an answer for any kind.
 
     Raises:
-        StripeObjectMissing: a 404 for something that cannot be deleted: the wrong account or key.
+        StripeObjectMissing: a 404 for something that cannot be deleted.
+        WrongAccount: a 404 to the key of another account, which says nothing.
     """
     number = await ticket(sync.db)
     try:
         answer = await sync.stripe.call(lambda c: resource.fetch(c, id))
     except StripeObjectMissing:
+        await confirm(sync.db, sync.stripe, livemode=sync.livemode)
         if not (resource.deletable or gone):
             raise
         return Observation(resource, {"id": id, "deleted": True}, number)

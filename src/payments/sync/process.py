@@ -122,8 +122,8 @@ async def _fetch(sync: Sync, throttle: Throttle, rows: Sequence[Claimed]) -> Non
     except Exception as exc:  # noqa: BLE001 - every fault is the rows' own story, told in the inbox
         if isinstance(exc, errors.StripeBusy):
             throttle.slow_down()
-        if isinstance(exc, StripeObjectMissing):
-            alert("object_missing", "Stripe has no such object: wrong key?", id=rows[0].object_id)
+        if isinstance(exc, StripeObjectMissing) and any(row.attempts == 0 for row in rows):
+            alert("object_missing", "Stripe has no such object", id=rows[0].object_id)
         await _postpone(sync, rows, exc)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Row, Table, func, literal, literal_column, select, text, tuple_
@@ -15,6 +15,7 @@ from payments.core.db import Base
 from payments.sync.apply import Observation, Sync, apply_in, with_roots
 from payments.sync.inbox import StripeEvent
 from payments.sync.queue import Work
+from payments.sync.switches import Switches
 
 QUIET: Final = {"ticket", "updated_at", *Work.__annotations__} - {"id"}
 """Columns that say when and how often a row was looked at, not what it says."""
@@ -54,6 +55,7 @@ async def rehearse(
     sync: Sync, observations: Sequence[Observation], also: Collection[str] = ()
 ) -> tuple[list[Difference], Wanted]:
     """Apply observations as a worker does, and roll back: no row, message or notification stays.
+    Effects that are paused are shown too: they would follow once they are resumed.
 
     Args:
         sync: what to work with.
@@ -66,6 +68,7 @@ async def rehearse(
     """
     written: list[_Written] = []
     wanted: Wanted = set()
+    sync = replace(sync, switches=Switches.ignored())
 
     async def work(tx: AsyncConnection, roots: set[str]) -> None:
         roots.update(also)

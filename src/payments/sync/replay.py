@@ -24,7 +24,7 @@ from payments.sync.dry_run import Rehearsal, rehearse_events
 from payments.sync.inbox import StripeEvent
 from payments.sync.queue import CHANNEL
 from payments.sync.selection import Selection
-from payments.sync.sorting import Row, sort_in
+from payments.sync.sorting import FETCH, Row, sort_in
 from payments.sync.throttle import Throttle
 
 PAGE: Final = 100
@@ -167,7 +167,8 @@ def _sorted_anew(row: Any, sync: Sync) -> Row:
     return sort_in(Delivery(event, row.body or b""), sync.registry, livemode=sync.livemode)
 
 
-# Locked in one order, so that two replays wait for each other instead of both failing.
+# Locked in one order, so that two replays wait for each other instead of both failing. A body may
+# have been redacted since it was read.
 _MAKE_DUE: Final = text(
     f"""
     with wanted as (
@@ -178,12 +179,13 @@ _MAKE_DUE: Final = text(
         select e.id from stripe_events e where e.id = any(:ids) order by e.id for update
     )
     update stripe_events e
-    set resource = w.resource, object_id = w.object_id, lane = w.lane, not_before = now(),
+    set resource = w.resource, object_id = w.object_id,
+        lane = case when e.body is null then {FETCH} else w.lane end, not_before = now(),
         done_at = null, outcome = null, error = null, attempts = 0, generation = e.generation + 1
     from wanted w join held using (id)
     where e.id = w.id
     returning pg_notify('{CHANNEL}', '')
-    """  # noqa: S608 - a constant
+    """  # noqa: S608 - constants
 )
 
 

@@ -21,7 +21,7 @@ from payments.domains.payables import Offer
 from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
 from payments.settings import STALE_KEY
 from payments.stripe_api.service import options
-from payments.sync import observe
+from payments.sync import observe, switches
 from payments.sync.apply import locked
 from payments.sync.resources import Resource
 
@@ -74,6 +74,7 @@ async def _reserve(ctx: Context, wish: Wish) -> tuple[Row[Any] | None, list[Row[
         earlier = await idempotency.claim(tx, wish.key, now=now)
         if earlier and (row := await _opened_before(tx, UUID(earlier))) is not None:
             return row, []
+        await switches.ensure_current(tx, wish.reference)
         offer = await wish.price(tx)
         row, rivals = await _row_for(tx, wish, offer, now=now)
         if row is not None:
@@ -268,10 +269,12 @@ async def close_all(ctx: Context, reference: str) -> None:
 
 
 async def ensure_closed(tx: AsyncConnection, reference: str) -> None:
-    """Under the reference's lock: nothing is open at the old price.
+    """Under the reference's lock: nothing is open at the old price, or was just paid.
 
     Raises:
         Conflict: something was opened meanwhile.
+        Unavailable: effects are paused.
     """
+    await switches.ensure_current(tx, reference)
     if await _open_rows(tx, reference):
         raise Conflict("a payment was opened meanwhile; send the change again")

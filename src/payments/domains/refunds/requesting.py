@@ -19,7 +19,7 @@ from payments.domains.refunds.making import carry_out, find
 from payments.domains.refunds.schemas import RefundCreate
 from payments.domains.refunds.tables import MARK, RefundRequest
 from payments.stripe_api.failures import StripeObjectMissing
-from payments.sync import inbox, observe
+from payments.sync import inbox, observe, switches
 from payments.sync.apply import Sync, locked
 
 SEEN_TO_AFTER: Final = 60
@@ -37,6 +37,7 @@ async def request_refund(
         NotFound: there is no such payment.
         Conflict: nothing is there to be given back, or the same was requested a moment ago.
         Invalid: more than is left.
+        Unavailable: refunds are paused; what was reserved before is still carried out.
         Problem: Stripe refused. Where the outcome is unknown there is no error: a worker finds out.
     """
     await _know(ctx.sync, body.payment_id)
@@ -70,6 +71,7 @@ async def _reserve(
     earlier = await idempotency.claim(tx, key, now=now)
     if earlier is not None:
         return await find(tx, UUID(earlier))
+    await _refuse_paused(tx)
     money = await _refundable(tx, body)
     if key is None:
         await _refuse_equal(tx, body.payment_id, money, since=now - EQUAL_WITHIN)
@@ -87,6 +89,16 @@ async def _reserve(
         request=str(id), amount=money.amount, currency=money.currency,
     )  # fmt: skip
     return row
+
+
+async def _refuse_paused(tx: AsyncConnection) -> None:
+    if (pause := await switches.paused(tx, "refunds")) is not None:
+        why = f": {pause.reason}" if pause.reason else ""
+        raise errors.Unavailable(
+            f"refunds are paused{why}; nothing was refunded, and nothing will be until an admin "
+            "resumes them",
+            retry_after=switches.LATER,
+        )
 
 
 _LEFT: Final = text(
