@@ -1,9 +1,9 @@
 """Timelines: who reads what of them, and what a person who supports customers can rely on."""
 
-from converge.observing import intent_at_stripe, paid_at_stripe, priced_booking
+from converge.observing import paid_at_stripe, priced_booking
 from core.test_cli import run
 from service.test_timeline import ADMIN, PRICED, texts, timeline
-from world import SECRET, World
+from world import SECRET, Json, World
 
 
 async def test_who_takes_a_customer_over_reads_no_address_of_the_one_before(world: World) -> None:
@@ -48,7 +48,7 @@ async def test_what_has_ended_is_told_as_ended(world: World) -> None:
     )
     for dispute in (await world.at_stripe("GET", "/v1/disputes"))["data"]:
         [given] = [name for name, one in made.items() if one["id"] == dispute["payment_intent"]]
-        form = {"evidence[uncategorized_text]": given, "submit": "true"}
+        form: Json = {"evidence[uncategorized_text]": given, "submit": "true"}
         await world.at_stripe("POST", f"/v1/disputes/{dispute['id']}", **form)
     await world.settle()
     await world.converge()

@@ -169,7 +169,7 @@ def _event(row: Row[Any]) -> Entry:
     tried = f"after {row.attempts} failed attempts"
     done = f"{(row.done_at - row.received_at).total_seconds():.3f} s later" if row.done_at else ""
     became = {
-        "applied": f"it was processed {done}",
+        "applied": f"it was {'done' if row.type in OUR_WORK else 'processed'} {done}",
         "ignored": "nothing here follows it",
         "dead": f"it was given up {tried}",
         "postponed": f"it is tried again {tried}",
