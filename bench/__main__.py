@@ -81,7 +81,7 @@ async def _growth(rig: Rig, empty: list[Speeds]) -> None:
         kept = ratio(full.rounds, name, "bare") / ratio(empty, name, "bare")
         _say(f"{name}, {growth.ROWS:,} rows", kept, "of that on an empty database", least=0.8)
     read = ", ".join(f"{name} {n} times" for name, n in full.scanned.items())
-    console.print(f"  large tables read from end to end: {read or 'none'}")
+    console.print(f"  large tables read from end to end: {f'{read}: MISSED' if read else 'none'}")
 
 
 async def _memory(rig: Rig) -> None:

@@ -34,14 +34,17 @@ log = structlog.get_logger(__name__)
 ABOUT = """Bookings get paid through Stripe. Amounts are integers in minor units; lists are newest
 first, `starting_after` turns the page; errors are RFC 9457 problems with a stable `code`."""
 
-# Ours first, then the addresses that the documents of other systems tell Stripe to post to.
-WEBHOOKS = (
-    "/api/v1/stripe/webhook",
-    "/api/stripe/webhook",
-    "/api/stripe/webhook/",
-    "/api/payments/webhook",
-    "/stripe/webhook",
-    "/stripe/webhook/",
+# Ours first, then the addresses that the documents of other systems tell Stripe to post to; each
+# with a slash at its end too, for Stripe follows no redirect.
+WEBHOOKS = tuple(
+    f"{path}{slash}"
+    for slash in ("", "/")
+    for path in (
+        "/api/v1/stripe/webhook",
+        "/api/stripe/webhook",
+        "/api/payments/webhook",
+        "/stripe/webhook",
+    )
 )
 
 # Stripe is never limited into retries, nor an orchestrator into restarts.

@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from converge.observing import (
     connect,
     give,
@@ -13,6 +16,7 @@ from converge.observing import (
     until_blocked,
 )
 from payments.sync import process
+from payments.sync.apply import with_roots
 from world import World, together
 
 
@@ -114,3 +118,11 @@ async def test_two_workers_drain_one_inbox_without_doing_anything_twice(world: W
     for booking in bookings:
         settled = await world.booking(booking)
         assert (settled["paid_cents"], settled["refunded_cents"]) == (10_000, 100)
+
+
+async def test_what_applies_goes_by_index_and_is_never_compiled(world: World) -> None:
+    async def planned(tx: AsyncConnection, _: set[str]) -> Any:
+        query = "select current_setting('enable_seqscan'), current_setting('jit')"
+        return (await tx.execute(text(query))).one()
+
+    assert tuple(await with_roots(world.ctx.db, planned)) == ("off", "off")

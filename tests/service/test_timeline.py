@@ -70,7 +70,7 @@ async def test_a_payment_tells_what_was_opened_asked_sent_done_and_told(world: W
             "booking was confirmed, and is pending: $100.00 of $440.00 received, $1.00 refunded",
         ),
     ]
-    arrived = [text.partition(" arrived; it was done ")[0] for text in texts(found, "event")]
+    arrived = [text.partition(" arrived; it was processed ")[0] for text in texts(found, "event")]
     assert sorted(arrived) == [
         "checkout.session.completed", "payment_intent.created", "payment_intent.succeeded",
         "refund.created",
@@ -117,7 +117,7 @@ async def test_every_state_of_a_payment_is_explained(world: World) -> None:
     )
     assert said == {
         "requires_payment": "It waits for the customer to pay $100.00.",
-        "to be confirmed": "The customer has begun to pay $100.00 and must confirm it with his "
+        "to be confirmed": "The customer has begun to pay $100.00 and must confirm it with their "
         "bank.",
         "processing": "The payment of $100.00 is under way at the customer's bank, and Stripe "
         "will tell how it ended.",

@@ -7,13 +7,12 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from payments.core.money import display
-from payments.domains.disputes import OVER
 from payments.domains.refunds.making import OPEN
 from payments.domains.timeline.scope import Rows, Scope
 from payments.domains.timeline.sources import account_of, masked
 
 WAITING: Final = {
-    "requires_action": "the customer has begun to pay {amount} and must confirm it with his bank",
+    "requires_action": "the customer has begun to pay {amount} and must confirm it with their bank",
     "requires_confirmation": "the customer has begun to pay {amount} and must confirm it",
 }
 BECAUSE: Final = {
@@ -31,6 +30,20 @@ BECAUSE: Final = {
 }
 
 
+ENDED: Final = {
+    "lost": "the customer's dispute over {what} was lost, and the bank has taken the money back",
+    "won": "the customer's dispute over {what} was won, and the money stays",
+    "warning_closed": "the bank's inquiry about {what} was closed without a dispute",
+    "prevented": "a dispute over {what} was prevented",
+}
+UNPAID: Final = {
+    "pending": "is pending at Stripe",
+    "requires_action": "waits at Stripe for the customer to say where it shall go",
+    "failed": "failed{why} and came back",
+    "canceled": "was canceled at Stripe",
+}
+
+
 def of_payment(row: Row[Any], scope: Scope, unfinished: Rows) -> str:
     """Why one payment is as it is, and what is still open about it."""
     own = {
@@ -45,6 +58,7 @@ def of_payment(row: Row[Any], scope: Scope, unfinished: Rows) -> str:
         *_disputes(row.id, scope),
         *_refunds(row.id, scope),
         *(_pages(scope, own) if payable else ()),
+        *(_expired(scope, own) if row.status == "canceled" else ()),
         *(_news(one, scope) for one in unfinished if one.object_id in own),
     )
 
@@ -61,7 +75,8 @@ def _named(id: str, scope: Scope) -> Iterator[str]:
         if scope.booking is not None:
             yield f"booking {scope.booking.id} is {account_of(_account(scope.booking))}"
         else:
-            yield f"{scope.anchor.reference} has {len(scope.payments)} payments"
+            plural = "" if len(scope.payments) == 1 else "s"
+            yield f"{scope.anchor.reference} has {len(scope.payments)} payment{plural}"
         if not scope.payments:
             yield "no payment for it has been begun"
         yield from _pages(scope, {row.id for row in scope.sessions})
@@ -98,18 +113,21 @@ def _account(booking: Row[Any]) -> dict[str, Any]:
         "paid": booking.paid_cents,
         "refunded": booking.refunded_cents,
         "processing": booking.processing_cents,
+        "disputed": booking.disputed,
     }
 
 
 def _disputes(payment: str, scope: Scope) -> Iterator[str]:
     for one in scope.disputes:
-        if one.payment_intent == payment and one.status not in OVER:
+        if one.payment_intent == payment:
+            template = ENDED.get(
+                one.status, "the customer disputes {what}, and Stripe says {status}"
+            )
+            what = f"{display(one.amount, one.currency)} ({one.reason})"
             due = one.evidence_due_by
             answer = (one.status or "").endswith("needs_response") and due is not None
-            yield (
-                f"the customer disputes {display(one.amount, one.currency)} ({one.reason}), and "
-                f"Stripe says {one.status}" + (f"; answer until {_time(due)}" if answer else "")
-            )
+            until = f"; answer until {_time(due)}" if answer else ""
+            yield template.format(what=what, status=one.status) + until
 
 
 def _refunds(payment: str, scope: Scope) -> Iterator[str]:
@@ -121,17 +139,21 @@ def _refunds(payment: str, scope: Scope) -> Iterator[str]:
                 "Stripe yet, and a worker finds out"
             )
     for one in scope.refunds:
-        if one.payment_intent == payment and one.status in ("pending", "requires_action"):
-            yield f"a refund of {display(one.amount, one.currency)} is {one.status} at Stripe"
-        elif one.payment_intent == payment and one.status == "failed":
+        if one.payment_intent == payment and one.status in UNPAID:
             why = f" ({one.failure_reason})" if one.failure_reason else ""
-            yield f"a refund of {display(one.amount, one.currency)} failed{why} and came back"
+            sum = display(one.amount, one.currency)
+            yield f"a refund of {sum} {UNPAID[one.status].format(why=why)}"
 
 
 def _pages(scope: Scope, own: set[str]) -> Iterator[str]:
     for one in scope.sessions:
         if one.id in own and one.status == "open":
             yield f"a page is open until {_time(one.expires_at)} ({one.id})"
+
+
+def _expired(scope: Scope, own: set[str]) -> Iterator[str]:
+    if any(one.id in own and one.status == "expired" for one in scope.sessions):
+        yield "its page expired"
 
 
 def _of_session(one: Row[Any]) -> str:

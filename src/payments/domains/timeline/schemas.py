@@ -20,7 +20,7 @@ class Entry(BaseModel):
         "was told; act: what a person or the service did"
     )
     id: str | None = Field(description="of the thing itself", examples=["evt_1SAbCd"])
-    text: str = Field(examples=["payment_intent.succeeded arrived and was applied after 0.1 s"])
+    text: str = Field(examples=["payment_intent.succeeded arrived; it was processed 0.103 s later"])
     facts: dict[str, Any] = Field(description="its particulars; empty for users")
 
 
@@ -37,9 +37,7 @@ class Timeline(BaseModel):
 
     object: Literal["timeline"] = "timeline"
     id: str = Field(description="what was asked for")
-    explanation: str = Field(
-        description="one sentence", examples=["$100.00 were received on 2031-12-01 10:00 UTC."]
-    )
+    explanation: str = Field(description="one sentence", examples=["$100.00 were received."])
     payments: list[Explained] = Field(description="those that it is about, newest first")
     data: list[Entry]
     has_more: bool = Field(description="there was more before; ask with a larger limit")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Row, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -130,12 +130,12 @@ async def _anchor(tx: AsyncConnection, payables: Payables, id: str, who: Princip
         prefix, named = id.partition("_")[0], {id, *named}
     if prefix == "pi":
         return Anchor(ids=frozenset(named), payments=frozenset({id}))
-    parent: Select[Any] | None = None
-    if (request := _uuid(id)) is not None:
-        parent = select(RefundRequest.payment_intent).where(RefundRequest.id == request)
-    elif (table := PARENTS.get(prefix)) is not None:
+    if (request := _uuid(id)) is not None:  # a booking's reference may look like that too
+        asked = select(RefundRequest.payment_intent).where(RefundRequest.id == request)
+        if payment := (await tx.execute(asked)).scalar_one_or_none():
+            return Anchor(ids=frozenset(named), payments=frozenset({payment}))
+    if (table := PARENTS.get(prefix)) is not None:
         parent = select(table.payment_intent).where(table.id == id)
-    if parent is not None:
         payment = (await tx.execute(parent)).scalar_one_or_none()
         return Anchor(ids=frozenset(named), payments=frozenset({payment} if payment else ()))
     if len(named) > 1 or prefix == "evt":

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.audit import AuditEntry
 from payments.core.money import display
+from payments.core.principal import Principal
 from payments.domains.bookings.tables import KIND
 from payments.domains.timeline.schemas import Entry
 from payments.domains.timeline.scope import Rows, Scope
@@ -136,11 +137,17 @@ EVENT: Final[Sequence[Any]] = (
 )  # fmt: skip
 NOTABLE: Final = or_(StripeEvent.type != "task", StripeEvent.error.is_not(None))
 """What a reservation has scheduled, in case its own process dies, is nothing until it fails."""
+OUR_WORK: Final = ("fetch", "task")
 
 
 async def of_events(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]:
-    """What Stripe sent about it, and what a worker was to look at or finish."""
-    return [_event(row) for row in await _newest(tx, _events(scope), "received_at", limit)]
+    """What Stripe sent about it, and what a worker was to look at or finish; users see what Stripe
+    sent.
+    """
+    found = _events(scope)
+    if not scope.who.privileged:
+        found = found.where(StripeEvent.type.not_in(OUR_WORK))
+    return [_event(row) for row in await _newest(tx, found, "received_at", limit)]
 
 
 async def unfinished(tx: AsyncConnection, scope: Scope) -> Rows:
@@ -162,7 +169,7 @@ def _event(row: Row[Any]) -> Entry:
     tried = f"after {row.attempts} failed attempts"
     done = f"{(row.done_at - row.received_at).total_seconds():.3f} s later" if row.done_at else ""
     became = {
-        "applied": f"it was done {done}",
+        "applied": f"it was {'done' if row.type in OUR_WORK else 'processed'} {done}",
         "ignored": "nothing here follows it",
         "dead": f"it was given up {tried}",
         "postponed": f"it is tried again {tried}",
@@ -174,15 +181,19 @@ def _event(row: Row[Any]) -> Entry:
 
 
 async def of_messages(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]:
-    """Who was told about it; users see what they were told themselves."""
+    """Who was told about it; users see what customers were told, and no address but their own: who
+    has taken a customer or a booking over is not to learn whose it was.
+    """
     told = select(Outgoing).where(Outgoing.about.in_(scope.objects))
     if not scope.who.privileged:
         told = told.where(Outgoing.audience == "customer")
-    return [_message(row) for row in await _newest(tx, told, "received_at", limit)]
+    rows = await _newest(tx, told, "received_at", limit)
+    return [_message(row, scope.who) for row in rows]
 
 
-def _message(row: Row[Any]) -> Entry:
-    to = masked(row.recipient) or f"the {row.audience}"
+def _message(row: Row[Any], who: Principal) -> Entry:
+    known = who.privileged or row.recipient == who.email
+    to = (masked(row.recipient) if known else None) or f"the {row.audience}"
     tried = f" after {row.attempts} failed attempts" if row.attempts else ""
     when = f" at {row.done_at:%Y-%m-%d %H:%M:%S} UTC" if row.done_at else ""
     return _entry(
@@ -198,15 +209,15 @@ async def of_acts(
     """Who did what, and what followed for the booking; users see what followed."""
     bookings = {scope.booking.id} if scope.booking is not None else set()
     subjects = scope.objects | scope.references | bookings | {one.id for one in messages}
-    acts = select(AuditEntry).where(AuditEntry.subject.in_(subjects))
+    payable = AuditEntry.details["payable"].astext  # other payments of the same booking have more
+    opened = payable.in_(row.id.hex for row in scope.reservations)
+    acts = select(AuditEntry).where(
+        AuditEntry.subject.in_(subjects), or_(payable.is_(None), opened)
+    )
     if not scope.who.privileged:
         acts = acts.where(AuditEntry.act == RECOMPUTED)
-    opened = {None, *(row.id.hex for row in scope.reservations)}
-    return [
-        _effect(row) if row.act == RECOMPUTED else _act(row)
-        for row in await _newest(tx, acts, "at", limit)
-        if row.details.get("payable") in opened  # the other payments of the same booking have more
-    ]
+    rows = await _newest(tx, acts, "at", limit)
+    return [_effect(row) if row.act == RECOMPUTED else _act(row) for row in rows]
 
 
 def _act(row: Row[Any]) -> Entry:
@@ -219,22 +230,24 @@ def _act(row: Row[Any]) -> Entry:
 
 
 def _effect(row: Row[Any]) -> Entry:
+    before, state = row.details["state_before"], row.details["state"]
+    became = "stays" if before == state else f"was {before}, and is"
     return Entry(
         at=row.at, kind="effect", id=row.subject,
-        text=f"{KIND} was {row.details['state_before']}, and is {account_of(row.details)}",
-        facts=row.details,
+        text=f"{KIND} {became} {account_of(row.details)}", facts=row.details,
     )  # fmt: skip
 
 
 def account_of(told: dict[str, Any]) -> str:
-    """`confirmed: $100.00 of $440.00 received, $20.00 refunded`."""
+    """`confirmed: $100.00 of $440.00 received, $20.00 refunded, disputed`."""
     paid, total, *others = (
         display(told[name], told["currency"])
         for name in ("paid", "total", "refunded", "processing")
     )
     words = zip(("refunded", "processing"), others, ("refunded", "on the way"), strict=True)
     rest = [f", {sum} {word}" for name, sum, word in words if told[name]]
-    return f"{told['state']}: {paid} of {total} received{''.join(rest)}"
+    disputed = ", disputed" if told["disputed"] else ""
+    return f"{told['state']}: {paid} of {total} received{''.join(rest)}{disputed}"
 
 
 def _entry(row: Row[Any], *, at: str, facts: tuple[str, ...], **said: Any) -> Entry:
