@@ -11,11 +11,12 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from payments import __version__, probes
 from payments.context import Context, open_context
-from payments.core import errors, telemetry
+from payments.core import errors, heap, telemetry
 from payments.core.body_limit import BodyLimit
 from payments.core.db import Clock, Database
 from payments.core.last_resort import LastResort
@@ -118,15 +119,14 @@ def _application(opened: Callable[[], AbstractAsyncContextManager[Context]]) -> 
 
 
 def _mount(app: FastAPI, slices: Sequence[APIRouter], further: Sequence[APIRouter]) -> None:
-    """The slices under /api/v1 and, unlisted, under /api; the rest under no prefix. Routes are
-    tried in turn, so the busiest comes first.
-    """
-    app.router.routes.extend(webhook.Plain(path) for path in WEBHOOKS)
+    """The slices under /api/v1 and, unlisted, under /api; the rest under no prefix."""
     for router in slices:
         limits = () if router is webhook.router else (RateLimited,)
         anywhere = errors.problems(errors.Unavailable, TookTooLong, *limits)
         app.include_router(router, prefix="/api/v1", responses=anywhere)
         app.include_router(router, prefix="/api", include_in_schema=False)
+    for path in WEBHOOKS:
+        app.add_api_route(path, webhook.receive_webhook, methods=["POST"], include_in_schema=False)
     for router in (probes.router, *further):
         app.include_router(router)
 
@@ -150,13 +150,17 @@ async def greet(app: FastAPI, ctx: Context) -> None:
         log.warning("not ready", reason=stripe.detail)
 
 
+def _guarded(app: ASGIApp, *, seconds: float) -> ASGIApp:
+    """What limits every request, whichever way it takes: its body, its time, its crashes."""
+    return Timeout(BodyLimit(LastResort(app)), seconds)
+
+
 def _wrap(app: FastAPI, settings: Settings) -> None:
     local = (
         r"http://(localhost|127\.0\.0\.1)(:\d+)?" if settings.environment == "development" else None
     )
-    app.add_middleware(LastResort)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(Timeout, seconds=settings.request_timeout)
+    guarded = partial(_guarded, seconds=settings.request_timeout)
+    app.add_middleware(guarded)
     app.add_middleware(
         RateLimit,
         principals=settings.rate_limit_per_minute,
@@ -171,6 +175,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
         expose_headers=["X-Request-ID", "Retry-After"],
     )
+    app.add_middleware(webhook.Doorway, paths=WEBHOOKS, guarded=guarded)
     app.add_middleware(
         SecurityHeaders,
         https_only=settings.environment != "development",
@@ -185,5 +190,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
 def __getattr__(name: str) -> Any:
     """`uvicorn payments.app:app` builds the application when it is asked for, not at import."""
     if name == "app":
-        return create_app()
+        app = create_app()
+        heap.settle()
+        return app
     raise AttributeError(name)

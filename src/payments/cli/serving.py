@@ -23,6 +23,7 @@ def serve(
     import uvicorn
 
     from payments.app import create_app
+    from payments.core import heap
 
     settings = load()
     host = host or settings.host
@@ -33,6 +34,7 @@ def serve(
         )
     app = create_app(settings)
     asyncio.run(_preflight(app, settings))
+    heap.settle()
     uvicorn.run(
         app,
         host=host,
@@ -83,7 +85,7 @@ def _run_worker(settings: Settings, *, poll_events: bool) -> None:
 
     from payments import worker as process
     from payments.context import open_context
-    from payments.core import telemetry
+    from payments.core import heap, telemetry
     from payments.domains import assemble
 
     telemetry.configure(
@@ -97,6 +99,7 @@ def _run_worker(settings: Settings, *, poll_events: bool) -> None:
         async with open_context(settings, assemble(settings.payables).registry) as ctx:
             await process.run(ctx, stop, poll_events=poll_events)
 
+    heap.settle()
     uvloop.run(run())
 
 

@@ -73,6 +73,7 @@ NOISY: Final = (
 )
 """Libraries that tell of each request or connection."""
 
+LOGGER: Final = logging.getLogger(__name__)
 log = structlog.get_logger(__name__)
 
 
@@ -178,10 +179,11 @@ class Observed:
             seconds = perf_counter() - started
             route = _template(scope)
             HTTP_SECONDS.labels(scope["method"], route, status).observe(seconds)
-            log.debug(
-                "request",
-                method=scope["method"],
-                route=route,
-                status=status,
-                ms=round(seconds * 1000, 1),
-            )
+            if LOGGER.isEnabledFor(logging.DEBUG):
+                log.debug(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                )

@@ -62,5 +62,5 @@ class Ingest:
             done.set_result(None)
 
     async def _store(self, rows: list[Row]) -> None:
-        async with self._db.transaction() as tx:
+        async with self._db.statement() as tx:
             await inbox.store(tx, rows)
