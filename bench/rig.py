@@ -17,8 +17,7 @@ from bench.events import DEPOSIT_CENTS, SECRET, write
 from payments.dev.postgres import EmbeddedPostgres
 from payments.dev.stack import answering, payments_command
 
-SERVER = [sys.executable, "-m", "uvicorn", "bench.server:create_app", "--factory"]
-QUIET = ["--no-access-log", "--log-level", "warning"]
+UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "--no-access-log", "--log-level", "error"]
 TICK = 0.01
 KEY = "b" * 32
 
@@ -52,12 +51,14 @@ class Rig:
         return write(self.folder / "events.tsv", range(first, self.booked))
 
     @asynccontextmanager
-    async def api(self) -> AsyncIterator[str]:
+    async def api(self, factory: str = "create_app") -> AsyncIterator[str]:
+        """Serve an application of `bench.server`."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
-        async with self._running("api", [*SERVER, *QUIET, "--port", port]):
-            await answering(f"http://127.0.0.1:{port}/livez")
+        command = [*UVICORN, f"bench.server:{factory}", "--port", port]
+        async with self._running(factory, command):
+            await answering(f"http://127.0.0.1:{port}/openapi.json")
             yield f"http://127.0.0.1:{port}"
 
     @asynccontextmanager

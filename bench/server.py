@@ -1,4 +1,4 @@
-"""The product, and beside it in one server process what it is compared with."""
+"""The product, a bare route beside it in one process, and a handler written by hand."""
 
 import os
 from collections.abc import AsyncIterator
@@ -25,39 +25,32 @@ INSERT = "insert into hand_written values ($1, $2, $3) on conflict do nothing"
 
 
 def create_app() -> ASGIApp:
-    product, compared = app.create_app(), others()
-    heap.settle()
+    product, bare = app.create_app(), FastAPI()
 
-    async def all_of_them(scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = compared if scope.get("path") in (BARE, HAND_WRITTEN) else product
-        if scope["type"] != "lifespan":
-            await chosen(scope, receive, send)
-            return
-        async with compared.router.lifespan_context(compared):
-            await product(scope, receive, send)
-
-    return all_of_them
-
-
-def others() -> FastAPI:
-    """A route that only reads a body; and the handler that one writes first: the SDK's event, one
-    INSERT a request.
-    """
-
-    @asynccontextmanager
-    async def lifespan(other: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=10) as pool:
-            await pool.execute(TABLE)
-            other.state.pool = pool
-            yield
-
-    other = FastAPI(lifespan=lifespan)
-
-    @other.post(BARE)
+    @bare.post(BARE)
     async def read(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}
 
-    @other.post(HAND_WRITTEN)
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        await (bare if scope.get("path") == BARE else product)(scope, receive, send)
+
+    heap.settle()
+    return either
+
+
+def hand_written() -> FastAPI:
+    """The handler that one writes first: the SDK's event, one INSERT a request."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=10) as pool:
+            await pool.execute(TABLE)
+            app.state.pool = pool
+            yield
+
+    written = FastAPI(lifespan=lifespan)
+
+    @written.post(HAND_WRITTEN)
     async def receive_event(request: Request) -> dict[str, bool]:
         body = await request.body()
         header = request.headers["stripe-signature"]
@@ -68,4 +61,4 @@ def others() -> FastAPI:
         await request.app.state.pool.execute(INSERT, event.id, event.type, body.decode())
         return {"received": True}
 
-    return other
+    return written

@@ -109,7 +109,6 @@ class Database:
             max_overflow=0,
             pool_timeout=5,
         )
-        self._each_alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self.engine.sync_engine, "checkout", self._ensure_alive)
         event.listen(self.engine.sync_engine, "checkin", self._note_use)
 
@@ -153,17 +152,17 @@ class Database:
                 return
             yield rows
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose every statement is a transaction of its own, which saves two round
-        trips where there is only one.
+    async def run(self, query: str, *values: Any) -> Any:
+        """One statement that is a transaction of its own, with $1, $2 …, past SQLAlchemy: a third
+        of the round trips. Return the first column of its first row.
         """
-        async with self._each_alone.connect() as connection:
-            mark = _open.set(True)
+        async with self.engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
-                yield connection
-            finally:
-                _open.reset(mark)
+                return await driver.fetchval(query, *values)
+            except BaseException:
+                await connection.invalidate()  # SQLAlchemy has not seen what happened to it
+                raise
 
     async def check(self) -> None:
         """Fail unless the server answers in the isolation level that every lock here relies on."""

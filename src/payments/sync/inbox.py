@@ -6,12 +6,13 @@ Re-fetches are rows of the same table with an id of their own making (`fetch:ref
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Index, LargeBinary, SmallInteger, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
+from payments.core.db import Database
 from payments.core.telemetry import EVENTS
 from payments.sync import outbox, queue
 from payments.sync.outbox import Message
@@ -65,28 +66,34 @@ _COLUMNS: Final = {
     "body": "bytea",
 }  # fmt: skip
 
-_STORE: Final = text(
-    f"""
+_ARRAYS: Final = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), 1))
+_STORE: Final = f"""
     with stored as (
         insert into stripe_events ({", ".join(_COLUMNS)}, not_before, done_at, outcome)
         select {", ".join(f"e.{name}" for name in _COLUMNS)},
                case when e.lane is not null then now() end,
                case when e.lane is null then now() end,
                case when e.lane is null then 'ignored' end
-        from unnest({", ".join(f"cast(:{n} as {kind}[])" for n, kind in _COLUMNS.items())})
-             as e({", ".join(_COLUMNS)})
+        from unnest({_ARRAYS}) as e({", ".join(_COLUMNS)})
         on conflict (id) do nothing
         returning 1
     )
     select count(*), pg_notify('{CHANNEL}', '') from stored
     """  # noqa: S608 - column names from the table above, values are bound
-)
 
 
 async def store(tx: AsyncConnection, rows: Sequence[Row]) -> int:
     """Insert what is new, in one statement; duplicates by event id change nothing."""
-    columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
-    return int((await tx.execute(_STORE, columns)).scalar_one())
+    return int((await tx.exec_driver_sql(_STORE, tuple(_columns(rows)))).scalar_one())
+
+
+async def store_now(db: Database, rows: Sequence[Row]) -> None:
+    """The same, committed when it returns."""
+    await db.run(_STORE, *_columns(rows))
+
+
+def _columns(rows: Sequence[Row]) -> list[list[Any]]:
+    return [[getattr(row, name) for row in rows] for name in _COLUMNS]
 
 
 _RETURN: Final = "id, type, resource, object_id, body, attempts, generation"

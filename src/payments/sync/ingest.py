@@ -62,5 +62,4 @@ class Ingest:
             done.set_result(None)
 
     async def _store(self, rows: list[Row]) -> None:
-        async with self._db.statement() as tx:
-            await inbox.store(tx, rows)
+        await inbox.store_now(self._db, rows)

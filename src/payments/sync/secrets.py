@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Final
 
 import structlog
+from prometheus_client import Gauge
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,12 +35,15 @@ class SecretUses:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._used: dict[str, Gauge] = {}
         self._written: dict[str, float] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
     def note(self, fingerprint: str) -> None:
         """A delivery has just been verified with this secret."""
-        SECRET_USED.labels(secret=fingerprint).set_to_current_time()
+        if (used := self._used.get(fingerprint)) is None:
+            used = self._used[fingerprint] = SECRET_USED.labels(secret=fingerprint)
+        used.set_to_current_time()
         now = monotonic()
         if now - self._written.get(fingerprint, -WRITE_EVERY_SECONDS) < WRITE_EVERY_SECONDS:
             return
