@@ -1,8 +1,10 @@
 """The development stack keeps accounts apart, draws its own secrets and refuses early."""
 
 import asyncio
+import shlex
 import socket
 import stat
+import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -140,6 +142,10 @@ def test_a_second_stack_on_the_same_data_is_refused(tmp_path: Path) -> None:
 def test_the_children_get_what_the_user_did_not_set(tmp_path: Path) -> None:
     plan = Plan(wishes(), Settings(), tmp_path)
     env = environment(plan, database_url="postgresql://embedded")
+    read = f". {shlex.quote(str(plan.commands))}; printenv DATABASE_URL STRIPE_WEBHOOK_SECRET"
+    shell = subprocess.run(["/bin/sh", "-c", read], capture_output=True, text=True, check=True)
+    assert shell.stdout.split() == ["postgresql://embedded", env["STRIPE_WEBHOOK_SECRET"]]
+    assert stat.S_IMODE(plan.commands.stat().st_mode) == 0o600
     assert env["DATABASE_URL"] == "postgresql://embedded"
     assert env["STRIPE_SECRET_KEY"].startswith("sk_test_")
     assert env["STRIPE_API_BASE"] == plan.sandbox_url

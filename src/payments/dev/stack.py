@@ -241,4 +241,5 @@ def panel(plan: Plan) -> Panel:
         table.add_row("Webhooks", "none needed: events are polled")
     table.add_row("Tokens", ", ".join(TOKENS))
     table.add_row("Data and logs", str(plan.data_dir))
+    table.add_row("Commands", f". {plan.commands}; payments …")
     return Panel(table, title="ready", subtitle="Ctrl-C stops everything", expand=False)

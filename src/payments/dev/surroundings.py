@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -83,6 +84,11 @@ class Plan:
     def sandbox_state(self) -> Path:
         return self.data_dir / "sandbox.sqlite"
 
+    @property
+    def commands(self) -> Path:
+        """The environment of commands that are run beside the stack, for a shell to read."""
+        return self.data_dir / "stack.env"
+
     def check(self) -> None:
         """Refuses early, in one line, what would fail later in many."""
         if self.settings.environment != "development":
@@ -126,11 +132,16 @@ def kept_secrets(data_dir: Path) -> Secrets:
     path = data_dir / "secrets.json"
     if not path.exists():
         drawn = {"webhook": f"whsec_{secrets.token_hex(32)}", "tokens": secrets.token_hex(32)}
-        unfinished = path.with_suffix(".new")
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump(drawn, file)
-        unfinished.rename(path)
+        _keep(path, json.dumps(drawn))
     return Secrets(**json.loads(path.read_text()))
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for this user's eyes alone."""
+    unfinished = path.with_suffix(".new")
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    unfinished.rename(path)
 
 
 @contextmanager
@@ -148,7 +159,9 @@ def sole_stack(data_dir: Path) -> Iterator[None]:
 
 
 def environment(plan: Plan, *, database_url: str) -> dict[str, str]:
-    """The environment of the children: what the user set stays, the rest is filled in."""
+    """The environment of the children: what the user set stays, the rest is filled in, and kept as
+    a file that a shell may read for commands beside the stack.
+    """
     settings, drawn = plan.settings, kept_secrets(plan.data_dir)
     filled = {"DATABASE_URL": database_url, "ENVIRONMENT": "development", "PORT": str(plan.port)}
     if plan.sandboxed:
@@ -164,6 +177,8 @@ def environment(plan: Plan, *, database_url: str) -> dict[str, str]:
         filled["SECRET_KEY"] = drawn.tokens
     if "frontend_urls" not in settings.model_fields_set:
         filled["FRONTEND_URLS"] = f"http://localhost:{plan.port},{plan.url}"
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in filled.items())
+    _keep(plan.commands, "".join(lines))
     return {**os.environ, **filled}
 
 
