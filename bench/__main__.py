@@ -80,8 +80,13 @@ async def _growth(rig: Rig, empty: list[Speeds]) -> None:
     for name in ("acknowledged", "applied"):
         kept = ratio(full.rounds, name, "bare") / ratio(empty, name, "bare")
         _say(f"{name}, {growth.ROWS:,} rows", kept, "of that on an empty database", least=0.8)
-    read = ", ".join(f"{name} {n} times" for name, n in full.scanned.items())
-    console.print(f"  large tables read from end to end: {f'{read}: MISSED' if read else 'none'}")
+    for name, rows in full.read.items():
+        _say(
+            f"{len(growth.ASKED)} lists, filters, timelines",
+            rows,
+            f"rows of {name}",
+            most=growth.MANY,
+        )
 
 
 async def _memory(rig: Rig) -> None:
@@ -97,7 +102,9 @@ def _say(
 ) -> None:
     wanted = f"at least {least:g}" if least is not None else f"at most {most:g}"
     good = found >= least if least is not None else found <= (most or 0)
-    console.print(f"  {what:34} {found:5.2f} {of}; wanted {wanted}{'' if good else ': MISSED'}")
+    shown = f"{found:,.0f}" if found == int(found) else f"{found:.2f}"
+    missed = "" if good else ": MISSED"
+    console.print(f"  {what:34} {shown:>6} {of}; wanted {wanted}{missed}")
 
 
 @contextmanager
