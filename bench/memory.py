@@ -22,7 +22,7 @@ class Memory:
 async def measure(rig: Rig, told: Told) -> dict[str, Memory]:
     """By process; `told` hears how many events were applied each time."""
     async with rig.api() as url, rig.worker():
-        names = ("create_app", "worker")
+        names = ("api", "worker")
         done = await _apply(rig, f"{url}{WEBHOOK}", FEW, told)
         few = [rig.resident_mb(name) for name in names]
         await _apply(rig, f"{url}{WEBHOOK}", MANY - done, told)

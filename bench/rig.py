@@ -7,7 +7,7 @@ import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,14 +50,20 @@ class Rig:
         await self.db.execute(BOOK, first, self.booked - 1, DEPOSIT_CENTS)
         return write(self.folder / "events.tsv", range(first, self.booked))
 
+    def api(self) -> AbstractAsyncContextManager[str]:
+        """The product, and the bare route."""
+        return self._serving("api", "create_app")
+
+    def hand_written(self) -> AbstractAsyncContextManager[str]:
+        return self._serving("hand-written handler", "hand_written")
+
     @asynccontextmanager
-    async def api(self, factory: str = "create_app") -> AsyncIterator[str]:
-        """Serve an application of `bench.server`."""
+    async def _serving(self, name: str, factory: str) -> AsyncIterator[str]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
         command = [*UVICORN, f"bench.server:{factory}", "--port", port]
-        async with self._running(factory, command):
+        async with self._running(name, command):
             await answering(f"http://127.0.0.1:{port}/openapi.json")
             yield f"http://127.0.0.1:{port}"
 

@@ -38,7 +38,7 @@ async def measure(rig: Rig, told: Told) -> list[Speeds]:
         rig: the database to measure on.
         told: hears of each part of a round.
     """
-    async with rig.api() as url, rig.api("hand_written") as other:
+    async with rig.api() as url, rig.hand_written() as other:
         asked = {
             "bare": f"{url}{BARE}",
             "hand_written": f"{other}{HAND_WRITTEN}",

@@ -167,3 +167,6 @@ async def test_the_command_ends_with_1_until_nothing_differs(
     wrong = await run("reconcile", "--resource", "refunds", **env)
     assert wrong.exit_code == 1
     assert "checkout.session" in str(wrong.exception) + wrong.output
+    early = await run("reconcile", "--since", "2999-01-01", **env)
+    assert early.exit_code == 1
+    assert "lies in the future" in str(early.exception) + early.output

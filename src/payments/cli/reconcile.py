@@ -50,14 +50,14 @@ async def _reconcile(
 ) -> dict[str, Any]:
     """Carry out a run; return it with its rows, in the words of the API."""
     from payments.cli.opening import opened
-    from payments.sync.reconcile.run import ensure_known
+    from payments.sync.reconcile.run import ensure_sound
     from payments.sync.reconcile.runs import Wish, begin, request
     from payments.sync.throttle import Throttle
 
     async with opened(settings) as ctx:
-        ensure_known(ctx.sync, resources)
         start = since.replace(tzinfo=UTC) if since else ctx.clock.now() - _window(settings)
         wish = Wish(since=start, resources=resources, heal=heal)
+        ensure_sound(ctx.sync, wish)
         async with ctx.db.transaction() as tx:
             id = await request(tx, wish, by=BY, for_worker=False)
         round = await begin(ctx.sync, Throttle(settings.stripe_rate), id)

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Ctx
 from payments.core import audit, errors, idempotency, paging
-from payments.core.errors import Forbidden, Invalid, NotFound
+from payments.core.errors import Forbidden, NotFound
 from payments.core.idempotency import Idempotent, KeyReused
 from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import Body, ObjectId
-from payments.sync.reconcile.run import CHORES, ensure_known
+from payments.sync.reconcile.run import CHORES, ensure_sound
 from payments.sync.reconcile.runs import Wish, request
 from payments.sync.reconcile.tables import Drift, Kind, State, listed
 from payments.sync.selection import Moment, Names
@@ -100,12 +100,10 @@ async def create_reconciliation(
     admins.
     """
     _admin(who)
-    ensure_known(ctx.sync, body.resources)
     now = ctx.clock.now()
     since = body.since or now - timedelta(days=ctx.settings.reconcile_days)
-    if since > now:
-        raise Invalid(f"since: {since.isoformat()} lies in the future; send a time that is past")
     wish = Wish(since=since, resources=body.resources, heal=body.heal)
+    ensure_sound(ctx.sync, wish)
     async with idempotency.held(ctx.db, key), ctx.db.transaction() as tx:
         id = await idempotency.claim(tx, key, now=now)
         if id is None:

@@ -20,14 +20,18 @@ from payments.sync.throttle import Throttle
 TAKEN_EVERY: Final = timedelta(seconds=15)
 
 
-def ensure_known(sync: Sync, names: list[str]) -> None:
-    """Refuse names of what cannot be reconciled.
+def ensure_sound(sync: Sync, wish: Wish) -> None:
+    """Refuse what cannot be reconciled.
 
     Raises:
-        Invalid: with the names that there are.
+        Invalid: a time that lies ahead, or a name that is none, with those that there are.
     """
+    if wish.since > sync.clock.now():
+        raise Invalid(
+            f"since: {wish.since.isoformat()} lies in the future; send a time that is past"
+        )
     known = [r.name for r in sync.registry.resources] + [c.name for c in sync.registry.checks]
-    if unknown := set(names) - set(known):
+    if unknown := set(wish.resources) - set(known):
         raise Invalid(
             f"resources: nothing is called {', '.join(sorted(unknown))}; "
             f"there are {', '.join(known)}"
