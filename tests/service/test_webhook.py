@@ -326,6 +326,21 @@ async def test_the_queue_is_bounded_and_what_was_refused_comes_again(world: Worl
     assert len(await stored(world)) == len(admitted) + 1
 
 
+async def test_what_waits_is_bounded_in_bytes_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payments.sync.ingest.HELD_BYTES", 2)
+    lock = world.db.transaction()
+    await lock.start()
+    await world.db.execute("lock table stripe_events in access exclusive mode")
+    first = asyncio.create_task(world.ctx.ingest.put(row(world, 1)))
+    await asyncio.sleep(0)
+    assert (await world.deliver(event("evt_late"))).status_code == 503
+    await lock.rollback()
+    await first
+    assert (await world.deliver(event("evt_late"))).status_code == 200
+
+
 def row(world: World, number: int) -> Any:
     from payments.stripe_api.service import Delivery
     from payments.sync.sorting import sort_in

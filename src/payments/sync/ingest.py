@@ -10,6 +10,8 @@ from payments.sync.sorting import Row
 
 GROUP: Final = 500
 WAITING: Final = 5000
+HELD_BYTES: Final = 64 * 1024 * 1024
+"""What bodies that are not stored yet may hold of the memory."""
 
 
 class Ingest:
@@ -19,6 +21,7 @@ class Ingest:
         self._db = db
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
         self._flush: asyncio.Task[None] | None = None
+        self._held = 0
 
     async def put(self, row: Row) -> None:
         """Wait until the row is committed, with whatever else has arrived meanwhile.
@@ -26,13 +29,17 @@ class Ingest:
         Raises:
             Unavailable: it cannot be stored now, or too much is waiting; Stripe tries again.
         """
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= WAITING or self._held >= HELD_BYTES:
             raise Unavailable("too many deliveries are waiting", retry_after=5)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
         if self._flush is None or self._flush.done():
             self._flush = asyncio.create_task(self._drain())
-        await done
+        self._held += len(row.body)
+        try:
+            await done
+        finally:
+            self._held -= len(row.body)
 
     async def _drain(self) -> None:
         while self._waiting:
