@@ -35,7 +35,7 @@ async def test_a_request_and_a_batch_are_finished_before_their_processes_end(wor
 
     selling = Gate(world.sandbox, "/v1/checkout/sessions")
     fetching = Gate(selling, f"/v1/customers/{customer['id']}")
-    port = free_port()
+    port, metrics = free_port(), free_port()
     assert world.settings.database_url is not None
     async with (
         listening(fetching) as stripe,
@@ -48,6 +48,7 @@ async def test_a_request_and_a_batch_are_finished_before_their_processes_end(wor
             "STRIPE_API_BASE": stripe,
             "SECRET_KEY": KEY,
             "PORT": str(port),
+            "WORKER_METRICS_PORT": str(metrics),
             "STRIPE_TIMEOUT": "60",
             "REQUEST_TIMEOUT": "60",
         }
@@ -63,6 +64,7 @@ async def test_a_request_and_a_batch_are_finished_before_their_processes_end(wor
             body = {"booking_id": booking["id"]}
             asked = asyncio.create_task(api.post(path, json=body, headers=world.bearer()))
             await asyncio.gather(selling.reached.wait(), fetching.reached.wait())
+            worked = await api.get(f"http://127.0.0.1:{metrics}/metrics")
             for process in processes:
                 process.send_signal(signal.SIGTERM)
             await closed(port)
@@ -76,6 +78,7 @@ async def test_a_request_and_a_batch_are_finished_before_their_processes_end(wor
                 if process.returncode is None:
                     process.kill()
     assert answer.status_code == 200, answer.text
+    assert "payments_events_total" in worked.text
     assert [process.returncode for process in processes] == [-signal.SIGTERM, 0], said
     assert b"Traceback" not in b"".join(err for _, err in said)
     [(outcome,)] = await world.rows("select outcome from stripe_events where id = $1", update["id"])

@@ -81,6 +81,7 @@ def worker(
 
 
 def _run_worker(settings: Settings, *, poll_events: bool) -> None:
+    import prometheus_client
     import uvloop
 
     from payments import worker as process
@@ -99,6 +100,8 @@ def _run_worker(settings: Settings, *, poll_events: bool) -> None:
         async with open_context(settings, assemble(settings.payables).registry) as ctx:
             await process.run(ctx, stop, poll_events=poll_events)
 
+    if settings.worker_metrics_port is not None:
+        prometheus_client.start_http_server(settings.worker_metrics_port, settings.host)
     heap.settle()
     uvloop.run(run())
 

@@ -197,6 +197,9 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = Field(
         None, description="bearer token that may read /metrics besides admins"
     )
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where the worker shows its own metrics, on HOST; to all"
+    )
 
     @field_validator("payables", mode="before")
     @classmethod
