@@ -33,4 +33,4 @@ async def test_postgresql_15_will_do(
     said = (await process.communicate())[0].decode()
     say(f"PostgreSQL 15: {said.splitlines()[-1]}")
     assert process.returncode == 0, said
-    assert "PostgreSQL 15." in said, "the header names the server"
+    assert "(PostgreSQL) 15." in said, "the header names the server"
