@@ -32,6 +32,7 @@ class StripeEvent(queue.Work):
             "not_before",
             postgresql_where=text("not_before is not null"),
         ),
+        Index("ix_stripe_events_dead", "received_at", postgresql_where=text("outcome = 'dead'")),
         Index("ix_stripe_events_object", "object_id"),
         Index("ix_stripe_events_received_at", "received_at"),
     )

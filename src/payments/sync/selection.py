@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
-from sqlalchemy import ColumnElement, Subquery, case, or_, select
+from sqlalchemy import ColumnElement, Subquery, TextClause, case, or_, select, text
 
 from payments.core.schemas import Body, ObjectId
 from payments.sync.inbox import StripeEvent
@@ -20,6 +20,16 @@ Moment = Annotated[
     AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))
 ]
 Names = Annotated[list[ObjectId], Field(max_length=100)]
+
+
+# Most events were applied. What else there may be is found by small indexes, whose conditions
+# these are; only such rows have an error.
+_DUE: Final = text("not_before is not null")
+RARE: Final[dict[str, TextClause]] = {
+    "pending": _DUE,
+    "postponed": _DUE,
+    "dead": text("outcome = 'dead'"),
+}
 
 
 class Selection(Body):
@@ -46,6 +56,9 @@ class Selection(Body):
             )
             if values
         ]  # fmt: skip
+        rare = RARE if self.error is not None else self.state
+        if rare and RARE.keys() >= set(rare):
+            found.append(or_(*(RARE[state] for state in rare)))
         if self.type:
             found.append(or_(*map(_of_type, self.type)))
         if self.error is not None:

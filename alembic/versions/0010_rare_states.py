@@ -1,4 +1,4 @@
-"""Payments of one status are found without looking at all the others."""
+"""Payments of one status, and dead events, are found without looking at all the others."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,14 @@ def upgrade() -> None:
         ["status", sa.text("created_at desc"), sa.text("id desc")],
         schema="stripe",
     )
+    op.create_index(
+        "ix_stripe_events_dead",
+        "stripe_events",
+        ["received_at"],
+        postgresql_where=sa.text("outcome = 'dead'"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_stripe_events_dead", "stripe_events")
     op.drop_index("ix_payment_intents_status", "payment_intents", schema="stripe")
