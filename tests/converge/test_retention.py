@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from converge.observing import intent_at_stripe, paid_at_stripe, priced_booking
 from onboarding.commands import run
+from payments.core.schemas import EPOCH
 from payments.sync import retention
 from world import KEY, SECRET, World, settings
 
@@ -142,8 +143,8 @@ def test_an_event_is_never_forgotten_while_stripe_may_send_it_again(
 
 def test_it_is_due_every_night() -> None:
     noon = timedelta(hours=12)
-    due = retention.CHORE.due_after(retention.EPOCH + noon, UTC)
-    assert due == retention.EPOCH + timedelta(days=1, hours=3, minutes=30)
+    due = retention.CHORE.due_after(EPOCH + noon, UTC)
+    assert due == EPOCH + timedelta(days=1, hours=3, minutes=30)
 
 
 async def test_the_command_counts_and_then_does_it(world: World) -> None:

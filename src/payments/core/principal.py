@@ -10,7 +10,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
-from payments.core.errors import Unauthenticated, Unavailable
+from payments.core.errors import Forbidden, Unauthenticated, Unavailable
 from payments.core.schemas import EMAIL_PATTERN
 from payments.settings import Settings
 
@@ -38,6 +38,16 @@ class Principal(BaseModel):
     def sees(self, user_id: str | None) -> bool:
         """Whether an object of that user may be shown; where not, it is a 404."""
         return self.privileged or (user_id is not None and user_id == self.user_id)
+
+
+def ensure_admin(who: Principal, said: str) -> None:
+    """Let admins pass; everybody else is told why not.
+
+    Raises:
+        Forbidden: with what was said.
+    """
+    if who.role != "admin":
+        raise Forbidden(said)
 
 
 Authenticate = Callable[[Request], Awaitable[Principal | None]]

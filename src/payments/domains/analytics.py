@@ -6,14 +6,14 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import text
 
 from payments.context import Context, Ctx
 from payments.core import errors
-from payments.core.errors import Forbidden, Invalid
-from payments.core.principal import Authenticated
-from payments.domains.payments import END, EPOCH
+from payments.core.errors import Invalid
+from payments.core.principal import Authenticated, ensure_admin
+from payments.core.schemas import END, EPOCH, Moment
 from payments.stripe_api import dashboard
 from payments.stripe_api.analytics import PaymentAnalytics, Tally
 
@@ -31,9 +31,8 @@ def _only_a_day(value: Any) -> Any:
     return value
 
 
-Instant = Annotated[AwareDatetime, Field(ge=EPOCH, lt=END)]
 Day = Annotated[date, BeforeValidator(_only_a_day), Field(ge=EPOCH.date(), lt=END.date())]
-At = Annotated[Instant | Day | None, Field(union_mode="left_to_right")]
+At = Annotated[Moment | Day | None, Field(union_mode="left_to_right")]
 Start = Annotated[
     At, Query(description="ISO 8601 with a zone, Unix seconds, or a day; 30 days before the end")
 ]
@@ -94,8 +93,7 @@ async def read_payment_analytics(
     ctx: Ctx, who: Authenticated, start: Start = None, end: End = None
 ) -> PaymentAnalyticsOut:
     """What came in, what it cost and what went back, by default in the last 30 days. For admins."""
-    if who.role != "admin":
-        raise Forbidden("analytics need an admin")
+    ensure_admin(who, "analytics need an admin")
     window = between(start, end, now=ctx.clock.now(), zone=ctx.settings.zone)
     found = await ctx.stripe.get_payment_analytics(*window)
     outcomes, patterns = await _mirrored(ctx, *window)

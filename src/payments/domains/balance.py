@@ -16,7 +16,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import text
 
-from payments.domains.payments import END, PAYMENT_INTENT
+from payments.core.schemas import END
+from payments.domains.payments import PAYMENT_INTENT
 from payments.domains.refunds.tables import REFUND
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import ListCall

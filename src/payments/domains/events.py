@@ -9,9 +9,8 @@ from sqlalchemy import select
 
 from payments.context import Ctx
 from payments.core import errors, paging
-from payments.core.errors import Forbidden
 from payments.core.paging import Page
-from payments.core.principal import Authenticated, Principal
+from payments.core.principal import Authenticated, ensure_admin
 from payments.core.schemas import ObjectId
 from payments.sync import replay
 from payments.sync.replay import PAGE, Replay
@@ -103,7 +102,7 @@ async def list_events(
     ctx: Ctx, who: Authenticated, query: Annotated[EventsListed, Query()]
 ) -> Page[Event]:
     """What came into the inbox, newest first. For admins."""
-    _admin(who)
+    ensure_admin(who, "events are for admins")
     events = listed(query)
     async with ctx.db.transaction() as tx:
         rows, more = await paging.page(
@@ -129,7 +128,7 @@ async def replay_events(body: ReplayCreate, ctx: Ctx, who: Authenticated) -> Rep
     """Apply events anew, after a fault was mended for instance; with `dry_run`, only say which rows
     would differ. For admins.
     """
-    _admin(who)
+    ensure_admin(who, "events are for admins")
     wish = Replay(
         who=who,
         selection=Selection(**body.model_dump(include=set(Selection.model_fields))),
@@ -138,8 +137,3 @@ async def replay_events(body: ReplayCreate, ctx: Ctx, who: Authenticated) -> Rep
     )
     page = await replay.replay(ctx.sync, wish, limit=body.limit, starting_after=body.starting_after)
     return ReplayOut.model_validate(page)
-
-
-def _admin(who: Principal) -> None:
-    if who.role != "admin":
-        raise Forbidden("events are for admins")

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, Index, Select, column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,7 +15,7 @@ from payments.context import Ctx
 from payments.core import errors, money, paging
 from payments.core.paging import Page
 from payments.core.principal import Authenticated, Principal
-from payments.core.schemas import ObjectId
+from payments.core.schemas import Moment, ObjectId
 from payments.domains.customers import users_customers
 from payments.domains.payables import Offered, Purpose, reference_of
 from payments.sync.resources import SCHEMA, Mirror, Observed, Resource, StripeObject
@@ -191,9 +191,8 @@ def shown(row: Any) -> PaymentOut:
 
 router = APIRouter(prefix="/stripe", tags=["payments"])
 
-EPOCH, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 At = Annotated[
-    Annotated[AwareDatetime, Field(ge=EPOCH, lt=END)] | None,
+    Moment | None,
     Query(description="ISO 8601 with a zone, or Unix seconds"),
 ]
 

@@ -10,15 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Ctx
 from payments.core import audit, errors, idempotency, paging
-from payments.core.errors import Forbidden, NotFound
+from payments.core.errors import NotFound
 from payments.core.idempotency import Idempotent, KeyReused
 from payments.core.paging import Page
-from payments.core.principal import Authenticated, Principal
-from payments.core.schemas import Body, ObjectId
+from payments.core.principal import Authenticated, ensure_admin
+from payments.core.schemas import Body, Moment, ObjectId
 from payments.sync.reconcile.run import CHORES, ensure_sound
 from payments.sync.reconcile.runs import Wish, request
 from payments.sync.reconcile.tables import Drift, Kind, State, listed
-from payments.sync.selection import Moment, Names
+from payments.sync.selection import Names
 
 __all__ = ["CHORES", "router"]
 
@@ -99,7 +99,7 @@ async def create_reconciliation(
     """Have a worker compare what is stored here with Stripe; look at the run until it is done. For
     admins.
     """
-    _admin(who)
+    ensure_admin(who, "reconciliations are for admins")
     now = ctx.clock.now()
     since = body.since or now - timedelta(days=ctx.settings.reconcile_days)
     wish = Wish(since=since, resources=body.resources, heal=body.heal)
@@ -122,7 +122,7 @@ async def list_reconciliations(
     starting_after: paging.StartingAfter = None,
 ) -> Page[ReconciliationOut]:
     """The runs that were requested, newest first. For admins."""
-    _admin(who)
+    ensure_admin(who, "reconciliations are for admins")
     runs = listed()
     query = select(runs)
     async with ctx.db.transaction() as tx:
@@ -142,7 +142,7 @@ async def read_reconciliation(
     starting_after: paging.StartingAfter = None,
 ) -> ReconciliationRead:
     """One run, and a page of the rows that differed. For admins."""
-    _admin(who)
+    ensure_admin(who, "reconciliations are for admins")
     drift = Drift.__table__
     query = select(drift).where(Drift.reconciliation == id)
     async with ctx.db.transaction() as tx:
@@ -160,8 +160,3 @@ async def _one(tx: AsyncConnection, id: str) -> Any:
     if (row := (await tx.execute(select(runs).where(runs.c.id == id))).first()) is None:
         raise NotFound(f"there is no reconciliation {id!r}")
     return row
-
-
-def _admin(who: Principal) -> None:
-    if who.role != "admin":
-        raise Forbidden("reconciliations are for admins")

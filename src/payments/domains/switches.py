@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from payments.context import Ctx
 from payments.core import errors
-from payments.core.errors import Forbidden
 from payments.core.paging import Page
-from payments.core.principal import Authenticated, Principal
+from payments.core.principal import Authenticated, ensure_admin
 from payments.core.schemas import Body
 from payments.sync import switches
 from payments.sync.switches import Name
@@ -44,7 +43,7 @@ class SwitchUpdate(Body):
 @router.get("", responses=errors.problems(errors.Unauthenticated, errors.Forbidden))
 async def list_switches(ctx: Ctx, who: Authenticated) -> Page[SwitchOut]:
     """What is paused, since when, by whom and why. For admins."""
-    _admin(who)
+    ensure_admin(who, "switches are for admins")
     async with ctx.db.transaction() as tx:
         data = [SwitchOut.model_validate(state) for state in await switches.states(tx)]
     return Page(data=data, has_more=False, url="/api/v1/stripe/switches")
@@ -63,15 +62,10 @@ async def turn_switch(name: Name, body: SwitchUpdate, ctx: Ctx, who: Authenticat
     both are made up. `messages`: they are kept, and sent later. `refunds`: new ones are refused
     with 503; those that were accepted before are carried out.
     """
-    _admin(who)
+    ensure_admin(who, "switches are for admins")
     async with ctx.db.transaction() as tx:
         turn = switches.pause if body.paused else switches.resume
         await turn(tx, who, name, reason=body.reason, now=ctx.clock.now())
         states = {state.name: state for state in await switches.states(tx)}
     ctx.sync.switches.forget()
     return SwitchOut.model_validate(states[name])
-
-
-def _admin(who: Principal) -> None:
-    if who.role != "admin":
-        raise Forbidden("switches are for admins")

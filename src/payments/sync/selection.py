@@ -1,12 +1,11 @@
 """Which rows of the inbox are meant: by id, object, type, state, error or time."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import ColumnElement, Subquery, TextClause, case, or_, select, text
 
-from payments.core.schemas import Body, ObjectId
+from payments.core.schemas import Body, Moment, ObjectId
 from payments.sync.inbox import StripeEvent
 
 State = Literal["pending", "postponed", "applied", "ignored", "dead"]
@@ -16,9 +15,6 @@ STATE: Final[ColumnElement[str]] = case(
     else_="pending",
 )
 
-Moment = Annotated[
-    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))
-]
 Names = Annotated[list[ObjectId], Field(max_length=100)]
 
 

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Ctx
 from payments.core import errors, paging
-from payments.core.errors import Forbidden, NotFound
+from payments.core.errors import NotFound
 from payments.core.idempotency import Idempotent, KeyReused
 from payments.core.paging import Page
-from payments.core.principal import Authenticated, Principal
+from payments.core.principal import Authenticated, Principal, ensure_admin
 from payments.core.schemas import ObjectId
 from payments.domains.customers import users_customers
 from payments.domains.payables import Offered
@@ -65,8 +65,7 @@ async def create_refund(
     """Give a payment back, whole or in part; for admins. What is reserved here is never given back
     twice: 202 means that Stripe's answer is outstanding and will be found out.
     """
-    if who.role != "admin":
-        raise Forbidden("only an admin may refund")
+    ensure_admin(who, "only an admin may refund")
     id = await request_refund(ctx, body, who, key)
     async with ctx.db.transaction() as tx:
         found = shown(await _one(tx, select(REFUNDS), str(id)))

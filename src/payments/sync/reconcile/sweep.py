@@ -1,12 +1,13 @@
 """Sweeping one resource: all that Stripe lists of a time, and older rows that may still change."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from payments.core.schemas import END, EPOCH
 from payments.sync.apply import Observation, timestamp
 from payments.sync.observe import pages
 from payments.sync.process import FETCH_BATCH
@@ -15,8 +16,6 @@ from payments.sync.reconcile.confirm import Doubts, bury, confirm, look_at
 from payments.sync.reconcile.runs import Round
 from payments.sync.resources import Resource
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-END: Final = datetime(9000, 1, 1, tzinfo=UTC)
 PAGE: Final = 100
 
 
