@@ -260,17 +260,20 @@ class Shelf:
         if self.rows is None:
             async for _ in push(world.ctx, read(SHIPPED)):
                 pass
-            self.rows = _copy(world.sandbox.sandbox.state._tables)
+            tables = world.sandbox.sandbox.state._tables
+            self.rows = {kind: _copy(table.rows) for kind, table in tables.items()}
             await self.database.keep(*CATALOGUE)
             return
-        world.sandbox.sandbox.state._tables.update(_copy(self.rows))
+        for kind, rows in self.rows.items():
+            for key, row in _copy(rows).items():
+                world.sandbox.sandbox.state.table(kind).put(key, row)
         await self.database.connection.execute("delete from installation")
         await self.database.bring_back(*CATALOGUE)
 
 
-def _copy(tables: Rows) -> Rows:
+def _copy(rows: dict[str, Json]) -> dict[str, Json]:
     """The sandbox replaces nested values and never changes them: a flat copy of a row will do."""
-    return {kind: {key: dict(row) for key, row in rows.items()} for kind, rows in tables.items()}
+    return {key: dict(row) for key, row in rows.items()}
 
 
 class Way(httpx2.AsyncBaseTransport):

@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.control import Control
+from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.http import Api
 from stripe_sandbox.pages.challenge_page import ChallengePage
 from stripe_sandbox.pages.checkout_page import CheckoutPage
 from stripe_sandbox.pages.portal_page import PortalPage
 from stripe_sandbox.pages.rendering import STATIC, notice
-from stripe_sandbox.sandbox import Sandbox
 
 
 class App:

@@ -15,10 +15,10 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stripe_sandbox.app import create_app
-from stripe_sandbox.chaos import Chaos
 from stripe_sandbox.config import Config
+from stripe_sandbox.engine.chaos import Chaos
+from stripe_sandbox.engine.state import StateLocked, StateUnreadable
 from stripe_sandbox.http import ConnectionCut
-from stripe_sandbox.state import StateLocked, StateUnreadable
 
 _HELP = """\
 An offline Stripe: the API, the hosted Checkout and customer portal, signed webhooks. No account, no

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stripe_sandbox.chaos import Chaos
+from stripe_sandbox.engine.chaos import Chaos
+
+ACCOUNT = "acct_sandbox"
+CONFIGURED_ENDPOINT = "we_configured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

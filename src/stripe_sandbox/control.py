@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stripe_sandbox.chaos import Chaos, Story
-from stripe_sandbox.faults import Fault
-from stripe_sandbox.permissions import KeyRule
-from stripe_sandbox.sandbox import Sandbox
-from stripe_sandbox.work import DELIVERY, JOB
+from stripe_sandbox.engine.chaos import Chaos, Story
+from stripe_sandbox.engine.faults import Fault
+from stripe_sandbox.engine.permissions import KeyRule
+from stripe_sandbox.engine.sandbox import Sandbox
+from stripe_sandbox.engine.work import DELIVERY, JOB
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from stripe_sandbox.calls import Answer, Call, find_route, perform
+from stripe_sandbox.contract.errors import NO_KEY, StripeError, invalid, unauthorized
 from stripe_sandbox.contract.forms import MalformedForm, parse_form
 from stripe_sandbox.contract.versions import in_todays_words
-from stripe_sandbox.errors import NO_KEY, StripeError, invalid, unauthorized
-from stripe_sandbox.faults import Fault, Plan
-from stripe_sandbox.sandbox import Sandbox
-from stripe_sandbox.work import Origin
+from stripe_sandbox.engine.calls import Answer, Call, find_route, perform
+from stripe_sandbox.engine.faults import Fault, Plan
+from stripe_sandbox.engine.sandbox import Sandbox
+from stripe_sandbox.engine.work import Origin
 
 log = logging.getLogger("stripe_sandbox.api")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from converge.observing import priced_booking, refund_at_stripe
-from stripe_sandbox.work import JOB
+from stripe_sandbox.engine.work import JOB
 from world import Json, World
 
 TOTAL, DEPOSIT = 44_000, 10_000

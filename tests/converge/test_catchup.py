@@ -17,7 +17,7 @@ from payments.sync.account import WrongAccount
 from payments.sync.catchup import Page, catch_up, chores, read_undelivered
 from payments.sync.throttle import Throttle
 from service.variants import listening
-from stripe_sandbox.work import NOTE
+from stripe_sandbox.engine.work import NOTE
 from world import API, KEY, SECRET, Json, World
 
 SUM: Json = {**FORM, "amount": 1_000}

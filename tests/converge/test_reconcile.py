@@ -19,7 +19,7 @@ from payments.sync.reconcile import compare, confirm, sweep
 from payments.sync.reconcile.run import carry_out, carry_out_due
 from payments.sync.reconcile.runs import Wish, begin, request
 from payments.sync.throttle import Throttle
-from stripe_sandbox.chaos import Chaos, Story
+from stripe_sandbox.engine.chaos import Chaos, Story
 from world import Json, World
 
 Objects = Mapping[str, list[Json]]
@@ -66,8 +66,7 @@ def at_stripe(world: World) -> dict[str, list[Json]]:
 
 def table(world: World, kind: str) -> dict[str, Json]:
     """What Stripe has, to be changed by hand."""
-    found: dict[str, Json] = world.sandbox.sandbox.state._tables.get(kind, {})
-    return found
+    return world.sandbox.sandbox.state.table(kind).rows
 
 
 async def apart(world: World) -> set[str]:

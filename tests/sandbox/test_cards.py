@@ -3,7 +3,7 @@
 import pytest
 import stripe
 
-from stripe_sandbox.cards import INSTRUMENTS, Decline, recognise
+from stripe_sandbox.flows.cards import INSTRUMENTS, Decline, recognise
 from stripe_sandbox.testing import Bench
 
 DECLINES = {

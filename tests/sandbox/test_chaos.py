@@ -7,10 +7,10 @@ import httpx2
 import pytest
 import stripe
 
-from stripe_sandbox.chaos import Chaos, Story
-from stripe_sandbox.faults import Fault
+from stripe_sandbox.engine.chaos import Chaos, Story
+from stripe_sandbox.engine.faults import Fault
+from stripe_sandbox.engine.work import DELIVERY
 from stripe_sandbox.testing import WEBHOOK, Bench
-from stripe_sandbox.work import DELIVERY
 
 Told = tuple[str, str | None, bool]
 ENDPOINT = {"id": "we_1", "url": WEBHOOK}

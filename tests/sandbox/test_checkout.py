@@ -6,8 +6,8 @@ import time
 import pytest
 import stripe
 
+from stripe_sandbox.engine.work import JOB
 from stripe_sandbox.testing import Bench
-from stripe_sandbox.work import JOB
 
 TEA = {
     "price_data": {"currency": "usd", "unit_amount": 1_200, "product_data": {"name": "Tea"}},

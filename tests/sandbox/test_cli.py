@@ -12,7 +12,7 @@ import pytest
 import typer.testing
 
 from stripe_sandbox.cli import app
-from stripe_sandbox.state import State
+from stripe_sandbox.engine.state import State
 
 COMMAND = [sys.executable, "-c", "from stripe_sandbox.cli import main; main()"]
 

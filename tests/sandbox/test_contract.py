@@ -3,12 +3,12 @@
 import pytest
 from pydantic import ValidationError
 
+from stripe_sandbox.contract.errors import StripeError
 from stripe_sandbox.contract.forms import MalformedForm, parse_form
 from stripe_sandbox.contract.requests import validate
 from stripe_sandbox.contract.responses import blank, check, filled, resource_class
 from stripe_sandbox.contract.routes import match, routes
-from stripe_sandbox.errors import StripeError
-from stripe_sandbox.registry import Catalogue, Misdeclared, Resource, catalogue
+from stripe_sandbox.engine.registry import Catalogue, Misdeclared, Resource, catalogue
 
 
 def refusal(verb: str, path: str, form: str) -> dict[str, object]:

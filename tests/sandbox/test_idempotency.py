@@ -6,7 +6,7 @@ import time
 import pytest
 import stripe
 
-from stripe_sandbox.idempotency import KEY
+from stripe_sandbox.engine.idempotency import KEY
 from stripe_sandbox.testing import Bench
 
 FORM = {"amount": "1000", "currency": "usd", "confirm": "true", "payment_method": "pm_card_visa"}

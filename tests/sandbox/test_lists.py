@@ -3,9 +3,9 @@
 import pytest
 import stripe
 
-from stripe_sandbox.errors import StripeError
-from stripe_sandbox.listing import matching
-from stripe_sandbox.registry import catalogue
+from stripe_sandbox.contract.errors import StripeError
+from stripe_sandbox.engine.listing import matching
+from stripe_sandbox.engine.registry import catalogue
 from stripe_sandbox.testing import Bench
 
 

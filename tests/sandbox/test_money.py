@@ -2,7 +2,7 @@
 
 import pytest
 
-from stripe_sandbox.money import display, exponent, stripe_fee
+from stripe_sandbox.flows.money import display, exponent, stripe_fee
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import httpx2
 import pytest
 import stripe
 
+from stripe_sandbox.engine.work import NOTE
 from stripe_sandbox.testing import Bench
-from stripe_sandbox.work import NOTE
 
 FEATURES: stripe.params.billing_portal.ConfigurationCreateParamsFeatures = {
     "customer_update": {"enabled": True, "allowed_updates": ["email", "name"]},

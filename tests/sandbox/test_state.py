@@ -10,9 +10,10 @@ import httpx2
 import pytest
 
 from stripe_sandbox.config import Config
-from stripe_sandbox.state import Lasting, State, StateLocked, StateUnreadable
+from stripe_sandbox.contract.errors import Lasting
+from stripe_sandbox.engine.state import State, StateLocked, StateUnreadable
+from stripe_sandbox.engine.work import JOB
 from stripe_sandbox.testing import Bench
-from stripe_sandbox.work import JOB
 
 COMMAND = [sys.executable, "-c", "from stripe_sandbox.cli import main; main()", "--port", "0"]
 

@@ -10,9 +10,9 @@ import stripe
 
 from stripe_sandbox.app import create_app
 from stripe_sandbox.config import Config
-from stripe_sandbox.state import State
+from stripe_sandbox.engine.state import State
+from stripe_sandbox.engine.work import DELIVERY
 from stripe_sandbox.testing import SECRET, WEBHOOK, Bench, Shop
-from stripe_sandbox.work import DELIVERY
 
 
 async def test_an_event_arrives_signed(bench: Bench) -> None:

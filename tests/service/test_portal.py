@@ -79,7 +79,7 @@ async def test_the_configuration_is_made_once_follows_the_settings_and_leaves_ot
     assert (done, anew != ours) == ("created", True)
     form = {"features[invoice_history][enabled]": "true"}
     theirs = (await world.stripe.post("/v1/billing_portal/configurations", data=form)).json()
-    stored = world.sandbox.sandbox.state._tables["billing_portal.configuration"]
+    stored = world.sandbox.sandbox.state.table("billing_portal.configuration").rows
     stored[theirs["id"]]["is_default"] = True  # what saving the dashboard's settings does
     assert await ensure_configuration(world.ctx) == (theirs["id"], "unchanged")
     await link(world)

@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails
 from stripe._stripe_object import UntypedStripeObject
 from typing_extensions import TypedDict, get_type_hints, is_typeddict
 
+from stripe_sandbox.contract.errors import StripeError, invalid
 from stripe_sandbox.contract.routes import Route
-from stripe_sandbox.errors import StripeError, invalid
 
 _OPTIONS = frozenset(request_options.RequestOptions.__annotations__)
 _INTEGER = re.compile(r"-?\d+\Z")

@@ -7,14 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stripe_sandbox import paying
+from stripe_sandbox.contract.errors import CardDeclined
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import CardDeclined
-from stripe_sandbox.money import display
+from stripe_sandbox.engine.sandbox import Sandbox
+from stripe_sandbox.engine.table import Row
+from stripe_sandbox.engine.work import NOTE
+from stripe_sandbox.flows import paying
+from stripe_sandbox.flows.money import display
 from stripe_sandbox.pages.rendering import fill, form_values, notice, page, see_other
-from stripe_sandbox.sandbox import Sandbox
-from stripe_sandbox.state import Row
-from stripe_sandbox.work import NOTE
 
 
 class ChallengePage:

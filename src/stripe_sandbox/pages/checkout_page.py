@@ -6,14 +6,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stripe_sandbox import checkout
-from stripe_sandbox.cards import recognise
+from stripe_sandbox.contract.errors import CardDeclined, StripeError
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import CardDeclined, StripeError
-from stripe_sandbox.money import display
+from stripe_sandbox.engine.sandbox import Sandbox
+from stripe_sandbox.engine.work import NOTE
+from stripe_sandbox.flows import checkout
+from stripe_sandbox.flows.cards import recognise
+from stripe_sandbox.flows.money import display
 from stripe_sandbox.pages.rendering import Html, fill, form_values, notice, page, see_other
-from stripe_sandbox.sandbox import Sandbox
-from stripe_sandbox.work import NOTE
 
 _EMAIL = "buyer@example.com"
 _DEFAULTS = {

@@ -6,15 +6,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from stripe_sandbox.contract.errors import StripeError, invalid
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import StripeError, invalid
+from stripe_sandbox.engine.sandbox import Sandbox
+from stripe_sandbox.engine.work import Work
 from stripe_sandbox.pages.checkout_page import test_numbers
 from stripe_sandbox.pages.rendering import Html, fill, form_values, notice, page, see_other
 from stripe_sandbox.resources import customers, payment_methods
 from stripe_sandbox.resources.account import NAME
 from stripe_sandbox.resources.billing_portal import visit
-from stripe_sandbox.sandbox import Sandbox
-from stripe_sandbox.work import Work
 
 Values = dict[str, str]
 

@@ -1,12 +1,13 @@
 """The one account of the sandbox."""
 
+from stripe_sandbox.config import ACCOUNT
 from stripe_sandbox.contract.responses import Body, filled, resource_class
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
 
 accounts = Resource("account", id_prefix="acct")
 
-ID, NAME = "acct_sandbox", "Offline sandbox"
+NAME = "Offline sandbox"
 
 
 @accounts.on("get", "/v1/account")
@@ -14,7 +15,7 @@ def current(_: Work) -> Body:
     return filled(
         resource_class("account"),
         {
-            "id": ID,
+            "id": ACCOUNT,
             "business_profile": {"name": NAME},
             "capabilities": {"card_payments": "active", "transfers": "active"},
             "charges_enabled": True,

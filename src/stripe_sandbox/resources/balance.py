@@ -3,8 +3,8 @@
 from collections import Counter
 
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
 
 _PENDING_FOR = 2 * 24 * 3600
 

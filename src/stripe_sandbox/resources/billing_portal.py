@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from stripe_sandbox.changes import changes, given
+from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import invalid, not_simulated
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.urls import require_url
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.urls import require_url
+from stripe_sandbox.engine.work import Work
 
 configurations = Resource(
     "billing_portal.configuration", id_prefix="bpc", label="configuration", param="configuration"

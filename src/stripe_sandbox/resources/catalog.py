@@ -2,12 +2,12 @@
 
 from decimal import Decimal
 
-from stripe_sandbox.changes import changes, given
+from stripe_sandbox.contract.errors import invalid, not_simulated, refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import invalid, not_simulated, refused
-from stripe_sandbox.money import known_currency
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.money import known_currency
 
 
 def _recurring_matches(price: Body, wanted: object) -> bool:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from stripe_sandbox.cards import Decline, Instrument
-from stripe_sandbox.changes import changes
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.listing import page
-from stripe_sandbox.money import stripe_fee
-from stripe_sandbox.registry import Resource
+from stripe_sandbox.engine.changes import changes
+from stripe_sandbox.engine.listing import page
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.cards import Decline, Instrument
+from stripe_sandbox.flows.money import stripe_fee
 from stripe_sandbox.resources.balance import post
 from stripe_sandbox.resources.payment_methods import card_details, instrument_of
-from stripe_sandbox.work import Work
 
 charges = Resource(
     "charge",

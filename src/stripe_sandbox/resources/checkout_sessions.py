@@ -2,18 +2,18 @@
 
 import secrets
 
-from stripe_sandbox import checkout
-from stripe_sandbox.calls import require_simulated
-from stripe_sandbox.changes import changes, given, merge_metadata
+from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import invalid, not_simulated
-from stripe_sandbox.lines import as_list, new_lines, total
-from stripe_sandbox.listing import page
-from stripe_sandbox.money import require_chargeable
-from stripe_sandbox.paying import permitted_types
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.urls import require_url
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.calls import require_simulated
+from stripe_sandbox.engine.changes import changes, given, merge_metadata
+from stripe_sandbox.engine.listing import page
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.urls import require_url
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import checkout
+from stripe_sandbox.flows.lines import as_list, new_lines, total
+from stripe_sandbox.flows.money import require_chargeable
+from stripe_sandbox.flows.paying import permitted_types
 
 
 def _has_email(session: Body, wanted: object) -> bool:

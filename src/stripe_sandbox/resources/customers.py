@@ -2,11 +2,11 @@
 
 import secrets
 
-from stripe_sandbox.changes import changes, given
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.registry import Resource
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
 from stripe_sandbox.resources.payment_methods import attach, usable_method
-from stripe_sandbox.work import Work
 
 customers = Resource(
     "customer",
@@ -17,7 +17,7 @@ customers = Resource(
 _FIELDS = (
     "address balance business_name description email individual_name invoice_prefix"
     " invoice_settings metadata name next_invoice_sequence phone preferred_locales shipping"
-    " tax_exempt"
+    " tax_exempt test_clock"
 )
 
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from stripe_sandbox.calls import require_simulated
-from stripe_sandbox.cards import Complaint
-from stripe_sandbox.changes import changes
+from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body, fields, resource_class
-from stripe_sandbox.errors import refused
-from stripe_sandbox.registry import Resource
+from stripe_sandbox.engine.calls import require_simulated
+from stripe_sandbox.engine.changes import changes
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.cards import Complaint
 from stripe_sandbox.resources.balance import post
 from stripe_sandbox.resources.payment_methods import instrument_of
-from stripe_sandbox.work import Work
 
 disputes = Resource("dispute", id_prefix="du", param="dispute")
 

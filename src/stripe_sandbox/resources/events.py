@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.registry import Resource
+from stripe_sandbox.engine.registry import Resource
 
 
 def _is_of_type(event: Body, wanted: object) -> bool:

@@ -1,13 +1,13 @@
 """Payment intents."""
 
-from stripe_sandbox import checkout, collecting, paying
-from stripe_sandbox.changes import changes, given
+from stripe_sandbox.contract.errors import invalid, refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import invalid, refused
-from stripe_sandbox.money import known_currency, require_chargeable
-from stripe_sandbox.registry import Resource
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import checkout, collecting, paying
+from stripe_sandbox.flows.money import known_currency, require_chargeable
 from stripe_sandbox.resources.payment_methods import method_from_data, usable_method
-from stripe_sandbox.work import Work
 
 payment_intents = Resource(
     "payment_intent",

@@ -2,13 +2,13 @@
 
 from time import gmtime
 
-from stripe_sandbox.cards import Decline, Instrument, judge, recognise
-from stripe_sandbox.changes import changes, given
+from stripe_sandbox.contract.errors import CardDeclined, invalid, refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import CardDeclined, invalid, refused
-from stripe_sandbox.listing import matching, page
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.listing import matching, page
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.cards import Decline, Instrument, judge, recognise
 
 payment_methods = Resource(
     "payment_method", id_prefix="pm", label="PaymentMethod", param="payment_method"

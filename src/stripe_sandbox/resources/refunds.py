@@ -2,15 +2,15 @@
 
 import secrets
 
-from stripe_sandbox.changes import changes, given
+from stripe_sandbox.contract.errors import StripeError, invalid, refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import StripeError, invalid, refused
-from stripe_sandbox.money import display, require_representable
-from stripe_sandbox.registry import Resource
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.money import display, require_representable
 from stripe_sandbox.resources.balance import post
 from stripe_sandbox.resources.disputes import require_refundable
 from stripe_sandbox.resources.payment_methods import instrument_of
-from stripe_sandbox.work import Work
 
 refunds = Resource("refund", id_prefix="re")
 

@@ -2,15 +2,14 @@
 
 import secrets
 
-from stripe_sandbox.changes import changes, given
+from stripe_sandbox.config import CONFIGURED_ENDPOINT
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.urls import require_url
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.urls import require_url
+from stripe_sandbox.engine.work import Work
 
 webhook_endpoints = Resource("webhook_endpoint", id_prefix="we", label="webhook endpoint")
-
-CONFIGURED = "we_configured"
 
 
 @webhook_endpoints.on(
@@ -48,17 +47,18 @@ def delete(work: Work, webhook_endpoint: str) -> Body:
     return work.delete(work.find("webhook_endpoint", webhook_endpoint), leave_trace=False)
 
 
+@webhook_endpoints.at_start
 def configure_endpoint(work: Work) -> None:
     """The endpoint of the command line: one id for ever, disabled when it is no longer named."""
-    endpoint = work.get("webhook_endpoint", CONFIGURED)
+    endpoint = work.get("webhook_endpoint", CONFIGURED_ENDPOINT)
     url = work.config.webhook_url
     if url is None:
         if endpoint:
             work.change(endpoint, status="disabled")
         return
     if endpoint is None:
-        endpoint = work.create("webhook_endpoint", id=CONFIGURED, enabled_events=["*"])
+        endpoint = work.create("webhook_endpoint", id=CONFIGURED_ENDPOINT, enabled_events=["*"])
     work.change(endpoint, url=url, status="enabled")
-    kept = work.note(CONFIGURED).get("secret")
+    kept = work.note(CONFIGURED_ENDPOINT).get("secret")
     secret = work.config.webhook_secret or kept or f"whsec_{secrets.token_hex(16)}"
-    work.remember(CONFIGURED, secret=secret)
+    work.remember(CONFIGURED_ENDPOINT, secret=secret)

@@ -1,10 +1,10 @@
 """Money that is collected: at once, at a capture, or by a debit that takes its time."""
 
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.declining import reopen
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.declining import reopen
 from stripe_sandbox.resources.charges import book, record_charge
 from stripe_sandbox.resources.payment_methods import instrument_of
-from stripe_sandbox.work import Work
 
 
 def collect(work: Work, intent: Body, charge: Body) -> None:

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from stripe_sandbox.state import Lasting
-
 NO_KEY = (
     "You did not provide an API key. You need to provide your API key in the Authorization header,"
     " using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See"
     " https://stripe.com/docs/api#authentication for details."
 )
+
+
+class Lasting(Exception):
+    """Raised within a transaction, it leaves what was changed before it in place."""
 
 
 class StripeError(Exception):

@@ -2,11 +2,11 @@
 
 import secrets
 
-from stripe_sandbox.changes import given
+from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body, filled, resource_class
-from stripe_sandbox.errors import invalid, not_simulated
+from stripe_sandbox.engine.changes import given
+from stripe_sandbox.engine.work import Work
 from stripe_sandbox.resources.catalog import new_price
-from stripe_sandbox.work import Work
 
 _TAKES = frozenset({"adjustable_quantity", "metadata", "price", "price_data", "quantity"})
 

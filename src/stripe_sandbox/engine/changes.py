@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from stripe_sandbox.contract.errors import invalid
 from stripe_sandbox.contract.responses import Body, filled, resource_class
-from stripe_sandbox.errors import invalid
 
 _KEYS, _KEY_LENGTH, _VALUE_LENGTH = 50, 40, 500
 

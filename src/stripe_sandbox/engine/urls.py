@@ -1,6 +1,6 @@
 """Addresses that a request names."""
 
-from stripe_sandbox.errors import invalid
+from stripe_sandbox.contract.errors import invalid
 
 
 def require_url(url: str | None, *, param: str) -> None:

@@ -12,6 +12,7 @@ from stripe_sandbox.contract.routes import PLACEHOLDER, Route, routes
 
 Run = Callable[..., Body]
 Job = Callable[..., None]
+Follow = Callable[..., None]
 Filter = Callable[[Body, object], bool]
 
 
@@ -63,6 +64,8 @@ class Resource:
     behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)
     jobs: dict[str, Job] = field(default_factory=dict, init=False)
     inclusions: dict[str, Run] = field(default_factory=dict, init=False)
+    followers: list[tuple[str, Follow]] = field(default_factory=list, init=False)
+    openings: list[Follow] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.label = self.label or self.object
@@ -86,6 +89,23 @@ class Resource:
             return run
 
         return register
+
+    def follows(self, *events: str) -> Callable[[Follow], Follow]:
+        """Declare what an event about another object means here; called with that object.
+
+        It happens at once, so what it announces comes right after that event.
+        """
+
+        def register(run: Follow) -> Follow:
+            self.followers.extend((event, run) for event in events)
+            return run
+
+        return register
+
+    def at_start(self, run: Follow) -> Follow:
+        """Declare what is set up whenever a sandbox opens."""
+        self.openings.append(run)
+        return run
 
     def includes(self, name: str) -> Callable[[Run], Run]:
         """Declare a property that is shown only when it is expanded."""
@@ -115,10 +135,15 @@ class Catalogue:
         self.resources: dict[str, Resource] = {}
         self.behaviours: dict[tuple[str, str], Behaviour] = {}
         self.jobs: dict[str, Job] = {}
+        self.followers: dict[str, list[Follow]] = {}
+        self.openings: list[Follow] = []
         for resource in resources:
             _merge(self.resources, {resource.object: resource})
             _merge(self.behaviours, resource.behaviours)
             _merge(self.jobs, resource.jobs)
+            self.openings += resource.openings
+            for event, follow in resource.followers:
+                self.followers.setdefault(event, []).append(follow)
         self._beside_contract = [b for b in self.behaviours.values() if not b.route.answers]
 
     def match_beside_contract(self, verb: str, path: str) -> tuple[Route, dict[str, str]] | None:

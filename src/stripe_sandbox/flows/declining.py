@@ -2,11 +2,11 @@
 
 from typing import Any, NoReturn
 
-from stripe_sandbox.cards import Decline
+from stripe_sandbox.contract.errors import CardDeclined
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import CardDeclined
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.cards import Decline
 from stripe_sandbox.resources.charges import record_charge
-from stripe_sandbox.work import Work
 
 
 def fail(work: Work, intent: Body, method: Body, decline: Decline) -> NoReturn:

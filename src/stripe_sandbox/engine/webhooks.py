@@ -10,11 +10,12 @@ from collections.abc import Callable
 import httpx2
 import orjson
 
-from stripe_sandbox.alarm import Alarm
 from stripe_sandbox.config import Config
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.state import Row, State
-from stripe_sandbox.work import DELIVERY, NOTE
+from stripe_sandbox.engine.alarm import Alarm
+from stripe_sandbox.engine.state import State
+from stripe_sandbox.engine.table import Row
+from stripe_sandbox.engine.work import DELIVERY, NOTE
 
 log = logging.getLogger("stripe_sandbox.webhooks")
 

@@ -1,6 +1,7 @@
 """A sandbox's rows: JSON in memory, written through to one SQLite file by the transaction."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import orjson
 
-Row = dict[str, Any]
+from stripe_sandbox.contract.errors import Lasting
+from stripe_sandbox.engine.table import Row, Table
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS row (
@@ -30,10 +32,6 @@ class StateUnreadable(Exception):
     """The file is not a sandbox's, or of another layout."""
 
 
-class Lasting(Exception):
-    """Raised within a transaction, it leaves what was changed before it in place."""
-
-
 class State:
     """Rows by kind and key, in the order of their creation.
 
@@ -42,45 +40,49 @@ class State:
     """
 
     def __init__(self, path: Path | None, *, fresh: bool = False) -> None:
-        self._tables: dict[str, dict[str, Row]] = {}
+        self._tables: dict[str, Table] = defaultdict(Table)
         self._journal: list[tuple[str, str, Row | None, Row | None]] = []
         self._file = _open(path, fresh=fresh) if path else None
         if self._file:
             for kind, key, value in self._file.execute(
                 "SELECT kind, key, value FROM row ORDER BY position"
             ):
-                self._table(kind)[key] = orjson.loads(value)
+                self._tables[kind].put(key, orjson.loads(value))
 
     def get(self, kind: str, key: str) -> Row | None:
-        return self._table(kind).get(key)
+        return self._tables[kind].rows.get(key)
 
     def rows(self, kind: str) -> Mapping[str, Row]:
-        return self._table(kind)
+        return self._tables[kind].rows
+
+    def table(self, kind: str) -> Table:
+        """For reading by position and by index."""
+        return self._tables[kind]
 
     def kinds(self) -> list[str]:
         return list(self._tables)
 
     def put(self, kind: str, key: str, row: Row) -> Row:
-        table = self._table(kind)
-        existing = table.get(key)
+        table = self._tables[kind]
+        self._record(kind, key)
+        existing = table.rows.get(key)
         if existing is not None:
-            self._record(kind, key)
             existing.clear()
             existing.update(row)
-            return existing
-        self._record(kind, key)
-        table[key] = row
+            row = existing
+        table.put(key, row)
         return row
 
     def change(self, kind: str, key: str, **changes: Any) -> None:
-        row = self._table(kind)[key]
+        table = self._tables[kind]
         self._record(kind, key)
-        row.update(changes)
+        table.rows[key].update(changes)
+        table.note(key)
 
     def drop(self, kind: str, key: str) -> None:
-        if key in self._table(kind):
+        if key in self._tables[kind].rows:
             self._record(kind, key)
-            del self._table(kind)[key]
+            self._tables[kind].drop(key)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -116,21 +118,18 @@ class State:
             self._file.close()
             self._file = None
 
-    def _table(self, kind: str) -> dict[str, Row]:
-        return self._tables.setdefault(kind, {})
-
     def _record(self, kind: str, key: str) -> None:
-        row = self._table(kind).get(key)
+        row = self._tables[kind].rows.get(key)
         self._journal.append((kind, key, row, None if row is None else dict(row)))
 
     def _restore(self, kind: str, key: str, row: Row | None, before: Row | None) -> None:
-        table = self._table(kind)
+        table = self._tables[kind]
         if row is None or before is None:
-            table.pop(key, None)
+            table.drop(key)
             return
         row.clear()
         row.update(before)
-        table[key] = row
+        table.rows[key] = row
 
     def _write(self) -> None:
         if self._file is None:
@@ -141,7 +140,7 @@ class State:
                 self._write_row(self._file, kind, key)
 
     def _write_row(self, file: sqlite3.Connection, kind: str, key: str) -> None:
-        row = self._table(kind).get(key)
+        row = self._tables[kind].rows.get(key)
         if row is None:
             file.execute("DELETE FROM row WHERE kind = ? AND key = ?", (kind, key))
             return

@@ -5,17 +5,20 @@ from typing import Any
 
 import orjson
 
+from stripe_sandbox.contract.errors import StripeError, not_simulated, unrecognized_url
 from stripe_sandbox.contract.requests import validate
 from stripe_sandbox.contract.responses import Body, resource_class
 from stripe_sandbox.contract.routes import Route, match
-from stripe_sandbox.errors import StripeError, not_simulated, unrecognized_url
-from stripe_sandbox.expansion import expand
-from stripe_sandbox.idempotency import fingerprint
-from stripe_sandbox.listing import list_all
-from stripe_sandbox.registry import Catalogue, Resource
-from stripe_sandbox.sandbox import Sandbox
-from stripe_sandbox.search import search
-from stripe_sandbox.work import Origin, Work
+from stripe_sandbox.engine.expansion import expand
+from stripe_sandbox.engine.idempotency import fingerprint
+from stripe_sandbox.engine.listing import list_all
+from stripe_sandbox.engine.registry import Catalogue, Resource
+from stripe_sandbox.engine.sandbox import Sandbox
+from stripe_sandbox.engine.search import search
+from stripe_sandbox.engine.work import Origin, Work
+
+# The parameters that say whose clock counts.
+_WHOSE = ("customer", "test_clock", "subscription", "invoice", "payment_intent", "charge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def _run(work: Work, call: Call) -> Body:
     route, ids = find_route(work.catalogue, call)
     params = validate(route, call.params)
     paths = params.pop("expand", [])
+    work.keep_time_of((*ids.values(), *(params.get(name) for name in _WHOSE)))
     behaviour = work.catalogue.behaviours.get((route.verb, route.path))
     if behaviour is None:
         answer = _generic(work, route, params, ids, call.path)

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from stripe_sandbox.errors import StripeError, unauthorized
-from stripe_sandbox.resources.account import ID
+from stripe_sandbox.config import ACCOUNT
+from stripe_sandbox.contract.errors import StripeError, unauthorized
 
 # Stripe names a permission after the resource, with these exceptions.
 _STEMS = {
@@ -77,8 +77,8 @@ class Permissions:
                 403,
                 "invalid_request_error",
                 f"The provided key '{shown}' does not have the required permissions for this"
-                f" endpoint on account '{ID}'. Having the '{permission}' permission would allow"
-                " this request to continue.",
+                f" endpoint on account '{ACCOUNT}'. Having the '{permission}' permission would"
+                " allow this request to continue.",
                 executed=False,
             )
 

@@ -1,11 +1,11 @@
 """A Checkout Session from its payment to its end: completion, late results of debits, expiry."""
 
-from stripe_sandbox import paying
-from stripe_sandbox.collecting import release
+from stripe_sandbox.contract.errors import StripeError, invalid, refused
 from stripe_sandbox.contract.responses import Body, filled, resource_class
-from stripe_sandbox.errors import StripeError, invalid, refused
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import paying
+from stripe_sandbox.flows.collecting import release
 from stripe_sandbox.resources.payment_methods import usable_method
-from stripe_sandbox.work import Work
 
 EXPIRE = "checkout.session.expire"
 

@@ -1,6 +1,6 @@
 """Amounts in Stripe's minor units: exponents, limits, fees and how they are written."""
 
-from stripe_sandbox.errors import invalid
+from stripe_sandbox.contract.errors import invalid
 
 
 def _codes(text: str) -> frozenset[str]:

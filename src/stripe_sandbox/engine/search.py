@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from stripe_sandbox.contract.errors import StripeError, invalid
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.errors import StripeError, invalid
-from stripe_sandbox.listing import page_size
-from stripe_sandbox.registry import Resource
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.listing import page_size
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
 
 _TOKEN = re.compile(
     r"""\s*(?:

@@ -2,21 +2,23 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import stripe
 
-from stripe_sandbox.chaos import Story
 from stripe_sandbox.config import Config
+from stripe_sandbox.contract.errors import no_such
 from stripe_sandbox.contract.responses import Body, filled, resource_class
-from stripe_sandbox.errors import no_such
-from stripe_sandbox.registry import Catalogue
-from stripe_sandbox.state import Row, State
+from stripe_sandbox.engine.chaos import Story
+from stripe_sandbox.engine.registry import Catalogue
+from stripe_sandbox.engine.state import State
+from stripe_sandbox.engine.table import Row
 
 NOTE, JOB, DELIVERY = "~note", "~job", "~delivery"
+CLOCK = "test_helpers.test_clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Work:
 
     Objects are what Stripe shows. What Stripe knows and does not show (which test card it is, the
     lines of a session) stands in notes beside them.
+
+    Attributes:
+        now: the time that counts here, in seconds: the wall's, or that of a test clock.
+        clock: the test clock that what is made here lives by.
     """
 
     def __init__(
@@ -43,6 +49,17 @@ class Work:
         self.story = story
         self.origin = origin
         self.now = int(time.time())
+        self.clock: str | None = None
+
+    def keep_time_of(self, ids: Iterable[object]) -> None:
+        """Live by the test clock of the customer whom these ids concern, if there is one."""
+        for id in ids:
+            body = (self.find_anywhere(id) if isinstance(id, str) else None) or {}
+            customer = self.get("customer", body.get("customer")) or body
+            clock = self.get(CLOCK, customer.get("test_clock")) or body
+            if clock.get("object") == CLOCK:
+                self.clock, self.now = clock["id"], clock["frozen_time"]
+                return
 
     def create(self, object: str, *, id: str | None = None, **fields: Any) -> Body:
         cls = resource_class(object)
@@ -73,11 +90,14 @@ class Work:
         kinds = (kind for kind in self.state.kinds() if not kind.startswith("~"))
         return next((row for kind in kinds if (row := self.state.get(kind, id))), None)
 
-    def every(self, object: str) -> Iterator[Body]:
-        """The living ones, newest first."""
-        rows = self.state.rows(object)
-        newest_first = (rows[id] for id in reversed(list(rows)))
-        return (body for body in newest_first if not body.get("deleted"))
+    def every(self, object: str, **equal: Any) -> Iterator[Body]:
+        """The living ones, newest first; a field by name narrows them down, by an index."""
+        found = self.state.table(object).scan(next(iter(equal.items()), None))
+        return (
+            body
+            for body in found
+            if not body.get("deleted") and all(body[name] == v for name, v in equal.items())
+        )
 
     def change(self, body: Body, **changes: Any) -> Body:
         """Change fields; returns what `previous_attributes` shows of them."""
@@ -108,6 +128,7 @@ class Work:
         event = self.create(
             "event",
             type=type,
+            created=int(time.time()),
             api_version=stripe.api_version,
             request={
                 "id": self.origin.request_id,
@@ -115,6 +136,8 @@ class Work:
             },
         )
         self.state.change("event", event["id"], data=data, pending_webhooks=self._address(event))
+        for follow in self.catalogue.followers.get(type, ()):
+            follow(self, body)
         return event
 
     def announce(self, type: str, body: Body, **changes: Any) -> None:
@@ -132,21 +155,27 @@ class Work:
 
     def settle_later(self, job: str, body: Body) -> None:
         """Schedule what Stripe settles by itself, or at once on `POST /_sandbox/settle`."""
-        due = time.time() + self.config.settle_after
-        self._schedule(job, body["id"], due=due, settles=True)
+        self._schedule(job, body["id"], due=time.time() + self.config.settle_after, settles=True)
 
     def settle_next(self, job: str, body: Body) -> None:
         """Schedule what Stripe does by itself as soon as the request is answered."""
-        self._schedule(job, body["id"], due=self.now, settles=True)
+        self._schedule(job, body["id"], due=int(time.time()), settles=True)
 
     def schedule(self, job: str, body: Body, *, at: float) -> None:
+        """Schedule what happens at a time of the clock that counts here."""
         self._schedule(job, body["id"], due=at, settles=False)
 
     def unschedule(self, job: str, body: Body) -> None:
         self.state.drop(JOB, f"{job} {body['id']}")
 
     def _schedule(self, job: str, subject: str, *, due: float, settles: bool) -> None:
-        row = {"job": job, "subject": subject, "due": due, "settles": settles}
+        row = {
+            "job": job,
+            "subject": subject,
+            "due": due,
+            "settles": settles,
+            "clock": self.clock,
+        }
         self.state.put(JOB, f"{job} {subject}", row)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
-from stripe_sandbox.errors import StripeError, invalid
-from stripe_sandbox.state import Row, State
+from stripe_sandbox.contract.errors import StripeError, invalid
+from stripe_sandbox.engine.state import State
+from stripe_sandbox.engine.table import Row
 
 KEY = "~key"
 _LONGEST = 255

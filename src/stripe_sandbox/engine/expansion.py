@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 from stripe._object_classes import OBJECT_CLASSES
 from stripe._stripe_object import StripeObject
 
+from stripe_sandbox.contract.errors import StripeError, invalid
 from stripe_sandbox.contract.responses import (
     Body,
     ObjectClass,
@@ -15,8 +16,7 @@ from stripe_sandbox.contract.responses import (
     is_struct,
     resource_class,
 )
-from stripe_sandbox.errors import StripeError, invalid
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.work import Work
 
 _DEEPEST = 4
 _LISTS = ("list", "search_result")

@@ -5,18 +5,18 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from stripe_sandbox.cards import (
+from stripe_sandbox.contract.errors import StripeError, invalid, refused
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.cards import (
     AUTHENTICATION_FAILED,
     AUTHENTICATION_REQUIRED,
     Instrument,
 )
-from stripe_sandbox.collecting import begin_debit, collect
-from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.declining import fail, give_back
-from stripe_sandbox.errors import StripeError, invalid, refused
+from stripe_sandbox.flows.collecting import begin_debit, collect
+from stripe_sandbox.flows.declining import fail, give_back
 from stripe_sandbox.resources.charges import record_charge
 from stripe_sandbox.resources.payment_methods import attach, instrument_of
-from stripe_sandbox.work import Work
 
 log = logging.getLogger("stripe_sandbox.cards")
 

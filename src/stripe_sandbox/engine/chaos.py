@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stripe_sandbox.faults import Fault
+from stripe_sandbox.engine.faults import Fault
 
 _Rate = Annotated[float, Field(ge=0, le=1, description="how often, from 0 to 1")]
 

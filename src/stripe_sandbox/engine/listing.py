@@ -1,13 +1,15 @@
 """Lists: newest first, cursors, `created` ranges and the filters each list route has."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from operator import ge, gt, le, lt
 from typing import Any
 
+from stripe_sandbox.contract.errors import invalid, no_such, not_simulated
 from stripe_sandbox.contract.responses import Body, fields, resource_class
-from stripe_sandbox.errors import invalid, no_such, not_simulated
-from stripe_sandbox.registry import Filter, Resource
-from stripe_sandbox.work import Work
+from stripe_sandbox.engine.registry import Filter, Resource
+from stripe_sandbox.engine.table import Table
+from stripe_sandbox.engine.work import Work
 
 _PAGING = frozenset({"limit", "starting_after", "ending_before", "expand"})
 _COMPARE = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
@@ -18,8 +20,49 @@ def list_all(work: Work, resource: Resource, params: Body, *, url: str) -> Body:
     """The generic list of one kind of object."""
     if resource.refresh:
         resource.refresh(work)
-    chosen = matching(work.every(resource.object), resource, params, url=url)
-    return page(chosen, resource.label, params, url=url)
+    table, limit = work.state.table(resource.object), page_size(params)
+    back = "ending_before" in params
+    start, end = _span(table, resource, params)
+    found = table.scan(_narrowest(resource, params), start=start, end=end, oldest_first=back)
+    living = (body for body in found if not body.get("deleted"))
+    chosen = list(islice(matching(living, resource, params, url=url), limit + 1))
+    more, data = len(chosen) > limit, chosen[:limit]
+    return {"object": "list", "data": data[::-1] if back else data, "has_more": more, "url": url}
+
+
+def _span(table: Table, resource: Resource, params: Body) -> tuple[int, int | None]:
+    """The positions between the cursors and within the wanted time."""
+    start, end = 0, None
+    created = params.get("created", {})
+    if isinstance(created, int):
+        created = {"gte": created, "lte": created}
+    if earliest := [created[name] for name in ("gt", "gte") if name in created]:
+        start = table.since(max(earliest))
+    if latest := [created[name] for name in ("lt", "lte") if name in created]:
+        end = table.until(min(latest))
+    if "starting_after" in params:
+        cursor = _cursor(table, resource, params, "starting_after")
+        end = cursor if end is None else min(cursor, end)
+    if "ending_before" in params:
+        start = max(start, _cursor(table, resource, params, "ending_before") + 1)
+    return start, end
+
+
+def _cursor(table: Table, resource: Resource, params: Body, name: str) -> int:
+    position = table.position(params[name])
+    if position is None:
+        raise no_such(resource.label, params[name], param=name, status=400)
+    return position
+
+
+def _narrowest(resource: Resource, params: Body) -> tuple[str, object] | None:
+    """A filter that an index answers."""
+    plain = (
+        (name, wanted)
+        for name, wanted in params.items()
+        if isinstance(wanted, str) and name not in {*_PAGING, *resource.filters}
+    )
+    return next(plain, None)
 
 
 def matching(

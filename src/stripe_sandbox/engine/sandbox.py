@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import httpx2
 
-from stripe_sandbox.alarm import Alarm
-from stripe_sandbox.chaos import Story
-from stripe_sandbox.config import Config
-from stripe_sandbox.faults import Faults
-from stripe_sandbox.idempotency import Keys
-from stripe_sandbox.permissions import Permissions
-from stripe_sandbox.registry import Catalogue, catalogue
-from stripe_sandbox.resources.webhook_endpoints import CONFIGURED, configure_endpoint
-from stripe_sandbox.state import Row, State
-from stripe_sandbox.webhooks import Courier
-from stripe_sandbox.work import JOB, NOTE, Origin, Work
+from stripe_sandbox.config import CONFIGURED_ENDPOINT, Config
+from stripe_sandbox.engine.alarm import Alarm
+from stripe_sandbox.engine.chaos import Story
+from stripe_sandbox.engine.faults import Faults
+from stripe_sandbox.engine.idempotency import Keys
+from stripe_sandbox.engine.permissions import Permissions
+from stripe_sandbox.engine.registry import Catalogue, catalogue
+from stripe_sandbox.engine.state import State
+from stripe_sandbox.engine.table import Row
+from stripe_sandbox.engine.webhooks import Courier
+from stripe_sandbox.engine.work import JOB, NOTE, Origin, Work
 
 log = logging.getLogger("stripe_sandbox")
 
@@ -47,7 +47,7 @@ class Sandbox:
         """What the configured endpoint's events are signed with."""
         if self.config.webhook_url is None:
             return None
-        note = self.state.get(NOTE, CONFIGURED) or {}
+        note = self.state.get(NOTE, CONFIGURED_ENDPOINT) or {}
         return note.get("secret")
 
     def start(self) -> None:
@@ -92,16 +92,22 @@ class Sandbox:
             self._opened = State(self.config.state, fresh=self.config.fresh)
             with self.work() as work:
                 self.keys.forget_old(work.state)
-                configure_endpoint(work)
+                for set_up in self.catalogue.openings:
+                    set_up(work)
         return self._opened
 
     def _wake(self) -> None:
         self.courier.wake()
-        self._alarm.set(min((row["due"] for row in self.state.rows(JOB).values()), default=None))
+        self._alarm.set(min((row["due"] for row in self._by_the_wall()), default=None))
+
+    def _by_the_wall(self) -> list[Row]:
+        """The jobs that no test clock holds back."""
+        rows = self.state.rows(JOB).values()
+        return [row for row in rows if row["settles"] or not row["clock"]]
 
     def _run_due(self) -> None:
         now = time.time()
-        for row in [row for row in self.state.rows(JOB).values() if row["due"] <= now]:
+        for row in [row for row in self._by_the_wall() if row["due"] <= now]:
             self._run(row)
         self._wake()  # the loop's clock may ring a moment before the time of day has come
 
@@ -109,6 +115,7 @@ class Sandbox:
         try:
             with self.work() as work:
                 self._spend(work, row)
+                work.keep_time_of([row["subject"]])
                 self.catalogue.jobs[row["job"]](work, row["subject"])
         except Exception:
             log.exception("%s of %s failed and is dropped", row["job"], row["subject"])

@@ -1,0 +1,1 @@
+"""The machine under every resource: state, transactions, calls, lists, keys, time, delivery."""

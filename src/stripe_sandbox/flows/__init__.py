@@ -1,0 +1,1 @@
+"""What happens across resources: paying, collecting, checking out; the test cards and the money."""
