@@ -17,7 +17,7 @@ from stripe_sandbox.engine.registry import Catalogue
 from stripe_sandbox.engine.state import State
 from stripe_sandbox.engine.table import Row
 
-NOTE, JOB, DELIVERY = "~note", "~job", "~delivery"
+NOTE, JOB, CLOCK_JOB, DELIVERY = "~note", "~job", "~clock_job", "~delivery"
 CLOCK = "test_helpers.test_clock"
 
 
@@ -92,7 +92,8 @@ class Work:
 
     def every(self, object: str, **equal: Any) -> Iterator[Body]:
         """The living ones, newest first; a field by name narrows them down, by an index."""
-        found = self.state.table(object).scan(next(iter(equal.items()), None))
+        having = next(((name, (value,)) for name, value in equal.items()), None)
+        found = self.state.table(object).scan(having)
         return (
             body
             for body in found
@@ -166,7 +167,8 @@ class Work:
         self._schedule(job, body["id"], due=at, settles=False)
 
     def unschedule(self, job: str, body: Body) -> None:
-        self.state.drop(JOB, f"{job} {body['id']}")
+        for kind in (JOB, CLOCK_JOB):
+            self.state.drop(kind, f"{job} {body['id']}")
 
     def _schedule(self, job: str, subject: str, *, due: float, settles: bool) -> None:
         row = {
@@ -176,7 +178,8 @@ class Work:
             "settles": settles,
             "clock": self.clock,
         }
-        self.state.put(JOB, f"{job} {subject}", row)
+        waits_for_clock = self.clock is not None and not settles
+        self.state.put(CLOCK_JOB if waits_for_clock else JOB, f"{job} {subject}", row)
 
 
 def _wants(endpoint: Body, type: str) -> bool:
