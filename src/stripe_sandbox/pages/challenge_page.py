@@ -14,7 +14,7 @@ from stripe_sandbox.engine.table import Row
 from stripe_sandbox.engine.work import NOTE
 from stripe_sandbox.flows import paying
 from stripe_sandbox.flows.money import display
-from stripe_sandbox.pages.rendering import fill, form_values, notice, page, see_other
+from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 
 
 class ChallengePage:
@@ -38,13 +38,13 @@ class ChallengePage:
             return see_other(f"/c/pay/{session}/authenticate")
         if intent["status"] != "requires_action":
             return self._done(intent)
-        body = fill(
-            "challenge",
+        return render(
+            "challenge.html",
+            title="Authentication",
             amount=display(intent["amount"], intent["currency"]),
             action=f"/3ds/{intent['id']}",
-            secret=fill("secret", secret=secret),
+            secret=secret,
         )
-        return page(body, title="Authentication")
 
     async def answer(self, request: Request) -> Response:
         values = await form_values(request)
