@@ -14,7 +14,7 @@ from stripe_sandbox.engine.table import Row
 from stripe_sandbox.engine.work import NOTE
 from stripe_sandbox.flows import paying
 from stripe_sandbox.flows.money import display
-from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
+from stripe_sandbox.pages.rendering import embeddable, form_values, notice, render, see_other
 
 
 class ChallengePage:
@@ -38,13 +38,14 @@ class ChallengePage:
             return see_other(f"/c/pay/{session}/authenticate")
         if intent["status"] != "requires_action":
             return self._done(intent)
-        return render(
+        page = render(
             "challenge.html",
             title="Authentication",
             amount=display(intent["amount"], intent["currency"]),
             action=f"/3ds/{intent['id']}",
             secret=secret,
         )
+        return embeddable(page)
 
     async def answer(self, request: Request) -> Response:
         values = await form_values(request)
@@ -84,7 +85,7 @@ class ChallengePage:
     def _done(self, intent: Body) -> Response:
         note = self._note(intent)
         if "return_url" not in note:
-            return notice("Authentication", f"The payment is now {intent['status']}.")
+            return embeddable(notice("Authentication", f"The payment is now {intent['status']}."))
         outcome = {
             "payment_intent": intent["id"],
             "payment_intent_client_secret": intent["client_secret"],
