@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from stripe_sandbox.contract.errors import NO_KEY, StripeError, invalid, unauthorized
 from stripe_sandbox.contract.forms import MalformedForm, parse_form
-from stripe_sandbox.contract.versions import in_todays_words
+from stripe_sandbox.contract.versions import in_todays_words, is_todays, version_of
 from stripe_sandbox.engine import publishable
 from stripe_sandbox.engine.calls import Answer, Call, find_route, perform
 from stripe_sandbox.engine.faults import Fault, Plan
@@ -68,8 +68,10 @@ class Api:
         api_key = authenticate(request.headers.get("authorization"))
         self._sandbox.permissions.require(api_key, verb, path)
         key = request.headers.get("idempotency-key") if verb == "post" else None
-        params = _translated(request, await _params(request))
-        call = Call(verb, path, params, Origin(request_id, key))
+        params = await _params(request)
+        older = _is_older(request)
+        params = in_todays_words(path, params) if older and verb == "post" else params
+        call = Call(verb, path, params, Origin(request_id, key), older=older)
         route, ids = find_route(self._sandbox.catalogue, call)
         if api_key.startswith("pk_"):
             request.state.by_page = True
@@ -147,13 +149,11 @@ def _error(fault: Fault) -> StripeError | None:
     return StripeError(fault.status, kind, text, code=code)
 
 
-def _translated(request: Request, params: dict[str, object]) -> dict[str, object]:
+def _is_older(request: Request) -> bool:
     version = request.headers.get("stripe-version")
-    if version == stripe.api_version:
-        return params
-    if version is not None:
-        log.warning("asked for version %s; the sandbox speaks %s", version, stripe.api_version)
-    return in_todays_words(request.url.path, params)
+    if version is not None and not is_todays(version):
+        log.warning("asked for version %s; the answers are of %s", version, stripe.api_version)
+    return not is_todays(version_of(version))
 
 
 def _headers(request: Request, answer: Answer, request_id: str) -> dict[str, str]:
@@ -161,7 +161,7 @@ def _headers(request: Request, answer: Answer, request_id: str) -> dict[str, str
     headers = {
         "Date": formatdate(now, usegmt=True),
         "Request-Id": request_id,
-        "Stripe-Version": stripe.api_version,
+        "Stripe-Version": version_of(request.headers.get("stripe-version")),
     }
     key = request.headers.get("idempotency-key")
     if key and request.method == "POST":

@@ -23,12 +23,16 @@ _WHOSE = ("customer", "test_clock", "subscription", "invoice", "payment_intent",
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a client asks for; `params` are text, as the form had them."""
+    """What a client asks for; `params` are text, as the form had them.
+
+    With `older`, in a version that still had what today's has not.
+    """
 
     verb: str
     path: str
     params: dict[str, Any]
     origin: Origin
+    older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,17 @@ def _attempt(work: Work, call: Call) -> Answer:
 
 def _run(work: Work, call: Call) -> Body:
     route, ids = find_route(work.catalogue, call)
-    params = validate(route, call.params)
+    behaviour = work.catalogue.behaviours.get((route.verb, route.path))
+    gone = behaviour.older if behaviour and call.older else frozenset()
+    params = validate(route, {k: v for k, v in call.params.items() if k not in gone})
     paths = params.pop("expand", [])
     work.keep_time_of((*ids.values(), *(params.get(name) for name in _WHOSE)))
-    behaviour = work.catalogue.behaviours.get((route.verb, route.path))
     if behaviour is None:
         answer = _generic(work, route, params, ids, call.path)
     else:
         if behaviour.takes is not None:
             require_simulated(params, behaviour.takes, where=str(route))
+        params |= {k: v for k, v in call.params.items() if k in gone}
         answer = behaviour(work, params, ids)
     return expand(work, answer, paths)
 

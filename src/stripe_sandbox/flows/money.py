@@ -1,5 +1,8 @@
 """Amounts in Stripe's minor units: exponents, limits, fees and how they are written."""
 
+from fractions import Fraction
+from math import floor
+
 from stripe_sandbox.contract.errors import invalid
 
 
@@ -88,6 +91,10 @@ def require_representable(amount: int, currency: str, *, param: str = "amount") 
     if currency in THREE_DECIMAL and amount % 10:
         text = f"Invalid amount: the last digit of an amount in {currency} must be 0"
         raise invalid(text, param=param)
+
+
+def half_up(amount: Fraction) -> int:
+    return floor(amount + Fraction(1, 2))
 
 
 def stripe_fee(amount: int, currency: str) -> int:
