@@ -1,5 +1,7 @@
 """Payouts by hand: what leaves the available balance for a bank account; automatic ones are off."""
 
+from typing import Any
+
 from stripe_sandbox.config import ACCOUNT
 from stripe_sandbox.contract.errors import StripeError, invalid, not_simulated, refused
 from stripe_sandbox.contract.responses import Body
@@ -125,13 +127,13 @@ def arrive(work: Work, subject: str) -> None:
     work.emit("payout.paid", payout)
 
 
-def _begin(work: Work, *, amount: int, **fields: object) -> Body:
+def _begin(work: Work, *, amount: int, **fields: Any) -> Body:
     fields = {"method": "standard", **fields}
     today = work.now // _DAY
     payout = work.create(
         "payout",
         amount=amount,
-        arrival_date=(today + _DAYS_ON_THE_WAY[str(fields["method"])]) * _DAY,
+        arrival_date=(today + _DAYS_ON_THE_WAY[fields["method"]]) * _DAY,
         reconciliation_status="not_applicable",
         source_type="card",
         status="pending",
