@@ -6,6 +6,7 @@ import binascii
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from email.utils import formatdate
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from stripe_sandbox.contract.errors import NO_KEY, StripeError, invalid, unauthorized
-from stripe_sandbox.contract.forms import MalformedForm, parse_form
+from stripe_sandbox.contract.forms import MalformedForm, parse_form, parse_multipart
 from stripe_sandbox.contract.versions import in_todays_words, is_todays, version_of
 from stripe_sandbox.engine import publishable
 from stripe_sandbox.engine.calls import Answer, Call, find_route, perform
@@ -60,7 +61,7 @@ class Api:
             answer = publishable.redacted(answer)
         log.info("%s %s %s %s", request.method, request.url.path, answer.status, request_id)
         headers = _headers(request, answer, request_id)
-        response = Response(answer.content, answer.status, headers, "application/json")
+        response = Response(answer.content, answer.status, headers, answer.media_type)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, request_id: str) -> Answer:
@@ -120,11 +121,18 @@ def _key(header: str | None) -> str:
 
 async def _params(request: Request) -> dict[str, object]:
     kind = request.headers.get("content-type", "")
+    multipart, _, boundary = kind.partition("; boundary=")
+    if multipart == "multipart/form-data" and request.url.path == "/v1/files":
+        return _parsed(parse_multipart, boundary.strip('"'), await request.body())
     if request.method == "POST" and kind.startswith(("multipart/", "application/json")):
         raise invalid(f"The v1 API reads form-encoded parameters, not {kind.partition(';')[0]}.")
     text = (await request.body()).decode() if request.method == "POST" else ""
+    return _parsed(parse_form, "&".join(part for part in (request.url.query, text) if part))
+
+
+def _parsed(parse: Callable[..., dict[str, object]], *form: object) -> dict[str, object]:
     try:
-        return parse_form("&".join(part for part in (request.url.query, text) if part))
+        return parse(*form)
     except MalformedForm as error:
         raise invalid(f"Invalid {error}", param=str(error)) from None
 
