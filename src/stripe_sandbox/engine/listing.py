@@ -7,7 +7,7 @@ from typing import Any
 
 from stripe_sandbox.contract.errors import invalid, no_such, not_simulated
 from stripe_sandbox.contract.responses import Body, fields, resource_class
-from stripe_sandbox.engine.registry import Filter, Resource
+from stripe_sandbox.engine.registry import Filter, Having, Resource
 from stripe_sandbox.engine.table import Table
 from stripe_sandbox.engine.work import Work
 
@@ -55,14 +55,16 @@ def _cursor(table: Table, resource: Resource, params: Body, name: str) -> int:
     return position
 
 
-def _narrowest(resource: Resource, params: Body) -> tuple[str, object] | None:
+def _narrowest(resource: Resource, params: Body) -> Having | None:
     """A filter that an index answers."""
-    plain = (
-        (name, wanted)
-        for name, wanted in params.items()
-        if isinstance(wanted, str) and name not in {*_PAGING, *resource.filters}
-    )
-    return next(plain, None)
+    for name, wanted in params.items():
+        if name in resource.narrow:
+            having = resource.narrow[name](wanted)
+            if having:
+                return having
+        elif isinstance(wanted, str) and name not in {*_PAGING, *resource.filters}:
+            return name, (wanted,)
+    return None
 
 
 def matching(
@@ -116,7 +118,7 @@ def _filter(resource: Resource, name: str, *, url: str) -> Filter:
     if name in resource.filters:
         return resource.filters[name]
     if name == "created":
-        return _created
+        return within("created")
     if name not in fields(resource_class(resource.object)):
         raise not_simulated(f"the parameter {name} of GET {url}")
     return lambda body, wanted: _id(body.get(name)) == wanted
@@ -126,7 +128,11 @@ def _id(value: Any) -> Any:
     return value.get("id", value) if isinstance(value, dict) else value
 
 
-def _created(body: Body, wanted: Any) -> bool:
-    if not isinstance(wanted, dict):
-        return bool(body["created"] == wanted)
-    return all(_COMPARE[name](body["created"], bound) for name, bound in wanted.items())
+def within(field: str) -> Filter:
+    """A time that is asked for by itself or by its bounds."""
+
+    def test(body: Body, wanted: Any) -> bool:
+        bounds = wanted if isinstance(wanted, dict) else {"gte": wanted, "lte": wanted}
+        return all(_COMPARE[name](body[field], bound) for name, bound in bounds.items())
+
+    return test

@@ -3,22 +3,31 @@
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.contract.routes import PLACEHOLDER, Route, routes
 
-Run = Callable[..., Body]
+Run = Callable[..., Any]  # a Body, or a Download
 Show = Callable[..., Body | None]
 Job = Callable[..., None]
 Follow = Callable[..., None]
 Filter = Callable[[Body, object], bool]
+Having = tuple[str, Collection[object]]
 
 
 class Misdeclared(Exception):
     """Two behaviours claim one route, or one claims a route that Stripe does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What a behaviour answers with when it is no object but a file."""
+
+    content: bytes
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +38,19 @@ class Behaviour:
         run: called with the unit of work, the parameters (unless it takes none) and the ids of
             the path by name.
         takes: the parameters it honours; the others of the contract answer 501. None: all.
+        older: those that only older versions of the API have; they arrive as the form had them.
     """
 
     route: Route
     run: Run
     takes: frozenset[str] | None
+    older: frozenset[str] = frozenset()
 
-    def __call__(self, work: Any, params: Body, ids: Mapping[str, str]) -> Body:
-        if self.takes == frozenset():
-            return self.run(work, **ids)
-        return self.run(work, params, **ids)
+    def __call__(self, work: Any, params: Body, ids: Mapping[str, str]) -> Body | Download:
+        answer: Body | Download = (
+            self.run(work, **ids) if self.takes == frozenset() else self.run(work, params, **ids)
+        )
+        return answer
 
 
 @dataclass(eq=False)
@@ -51,6 +63,7 @@ class Resource:
         label: how Stripe names it in "No such …".
         param: the parameter it blames when the id in a URL is unknown.
         filters: list parameters that are no plain comparison with the field of the same name.
+        narrow: for such parameters the field and the values that an index can find first.
         search: the fields its search knows.
         refresh: called before objects of this kind are read.
     """
@@ -60,6 +73,7 @@ class Resource:
     label: str = ""
     param: str = "id"
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    narrow: Mapping[str, Callable[[Any], Having | None]] = field(default_factory=dict)
     search: frozenset[str] = frozenset()
     refresh: Job | None = None
     behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)
@@ -71,12 +85,16 @@ class Resource:
     def __post_init__(self) -> None:
         self.label = self.label or self.object
 
-    def on(self, verb: str, path: str, *, takes: str | None = "") -> Callable[[Run], Run]:
-        """Declare a route of the contract; `takes` lists the parameters it honours, None all."""
+    def on(
+        self, verb: str, path: str, *, takes: str | None = "", older: str = ""
+    ) -> Callable[[Run], Run]:
+        """Declare a route of the contract; `takes` lists the parameters it honours, None all, and
+        `older` those that older versions had.
+        """
         route = routes().get((verb, path))
         if route is None:
             raise Misdeclared(f"Stripe has no {verb.upper()} {path}")
-        return self._register(route, takes)
+        return self._register(route, takes, frozenset(older.split()))
 
     def beside_contract(self, verb: str, path: str, *, takes: str = "") -> Callable[[Run], Run]:
         """Declare a route that Stripe answers but does not document."""
@@ -117,13 +135,15 @@ class Resource:
 
         return register
 
-    def _register(self, route: Route, takes: str | None) -> Callable[[Run], Run]:
+    def _register(
+        self, route: Route, takes: str | None, older: frozenset[str] = frozenset()
+    ) -> Callable[[Run], Run]:
         def register(run: Run) -> Run:
             key = (route.verb, route.path)
             if key in self.behaviours:
                 raise Misdeclared(f"{route} is declared twice")
             honoured = None if takes is None else frozenset(takes.split())
-            self.behaviours[key] = Behaviour(route, run, honoured)
+            self.behaviours[key] = Behaviour(route, run, honoured, older)
             return run
 
         return register

@@ -6,12 +6,14 @@ import hmac
 import logging
 import time
 from collections.abc import Callable
+from itertools import islice
 
 import httpx2
 import orjson
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.contract.versions import version_of
 from stripe_sandbox.engine.alarm import Alarm
 from stripe_sandbox.engine.state import State
 from stripe_sandbox.engine.table import Row
@@ -45,17 +47,13 @@ class Courier:
 
     def wake(self) -> None:
         """Start what is due while there are free slots; ring again for the rest."""
-        waiting = [
-            (row["due"], key)
-            for key, row in self._state().rows(DELIVERY).items()
-            if key not in self._under_way
-        ]
+        agenda = self._state().agenda(DELIVERY)
         free = 0 if self.paused else self._config.delivery_slots - len(self._under_way)
-        due = [key for when, key in sorted(waiting) if when <= time.time()][: max(free, 0)]
-        for key in due:
-            self._under_way[key] = asyncio.create_task(self._carry(key))
-        later = [when for when, key in waiting if key not in due]
-        self._alarm.set(min(later) if later and free > len(due) else None)
+        for key in islice(agenda.take(time.time()), max(free, 0)):
+            if key not in self._under_way:
+                self._under_way[key] = asyncio.create_task(self._carry(key))
+        busy = self.paused or len(self._under_way) >= self._config.delivery_slots
+        self._alarm.set(None if busy else agenda.next)
 
     def pause(self) -> None:
         self.paused = True
@@ -155,9 +153,8 @@ class Courier:
                 state.change(DELIVERY, key, attempts=attempts, due=due)
 
     def _unanswered(self, event: str) -> bool:
-        rows = self._state().rows(DELIVERY).values()
-        firsts = (row for row in rows if "copy" not in row)
-        return any(row["event"] == event and not row["attempts"] for row in firsts)
+        rows = self._state().table(DELIVERY).scan(("event", [event]))
+        return any("copy" not in row and not row["attempts"] for row in rows)
 
     def _note_answer(self, event: str) -> None:
         if event in self._answered and not self._unanswered(event):
@@ -173,8 +170,7 @@ class Courier:
 
 def _as_seen_by(event: Body, endpoint: Body) -> Body:
     """The endpoint's version is named; the shape stays the SDK's."""
-    version = endpoint["api_version"]
-    return {**event, "api_version": version} if version else event
+    return {**event, "api_version": version_of(endpoint["api_version"])}
 
 
 def _release(state: State, row: Row) -> None:

@@ -41,7 +41,10 @@ def create(work: Work, params: Body) -> Body:
 @refunds.on("post", "/v1/refunds/{refund}", takes="metadata")
 def update(work: Work, params: Body, refund: str) -> Body:
     body = work.find("refund", refund)
-    work.announce("refund.updated", body, **changes(body, params, "metadata"))
+    previous = work.change(body, **changes(body, params, "metadata"))
+    if previous:
+        work.emit("refund.updated", body, previous=previous)
+        work.emit("charge.refund.updated", body, previous=previous)
     return body
 
 
@@ -149,7 +152,7 @@ def _too_much(amount: int, left: int, currency: str) -> StripeError:
 
 
 def _refunds_of(work: Work, charge: Body) -> list[Body]:
-    return [refund for refund in work.every("refund") if refund["charge"] == charge["id"]]
+    return list(work.every("refund", charge=charge["id"]))
 
 
 def _destination() -> Body:
