@@ -29,9 +29,11 @@ async def test_pending_items_join_the_next_invoice_that_includes_them(bench: Ben
     assert (full.subtotal, full.total, full.amount_due) == (2_038, 2_038, 2_038)
     first, second = full.lines.data
     assert (first.amount, second.amount) == (38, 2_000)
-    assert first.parent and first.parent.invoice_item_details
+    assert first.parent
+    assert first.parent.invoice_item_details
     assert first.parent.invoice_item_details.invoice_item == priced.id
-    assert first.pricing and first.pricing.price_details
+    assert first.pricing
+    assert first.pricing.price_details
     assert first.pricing.price_details.product == product.id
     assert (await items.retrieve_async(priced.id)).invoice == full.id
     assert not (await items.list_async({"pending": True})).data
@@ -46,8 +48,10 @@ async def test_a_draft_is_numbered_and_opened_when_it_is_finalised(bench: Bench)
     )
     assert (done.status, done.number, done.customer_name) == ("open", "ADA-0001", "Ada")
     assert done.status_transitions.finalized_at == done.effective_at
-    assert done.hosted_invoice_url and done.invoice_pdf
-    assert done.payments and done.confirmation_secret
+    assert done.hosted_invoice_url
+    assert done.invoice_pdf
+    assert done.payments
+    assert done.confirmation_secret
     (payment,) = done.payments.data
     intent = payment.payment.payment_intent
     assert isinstance(intent, stripe.PaymentIntent)
@@ -79,11 +83,13 @@ async def test_an_item_on_a_draft_can_be_changed_and_deleted_until_it_is_final(
     await bench.stripe.v1.invoices.finalize_invoice_async(draft.id)
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await bench.stripe.v1.invoice_items.update_async(dear.id, {"amount": 1})
-    assert refused.value.error and refused.value.error.code == "invoice_not_editable"
+    assert refused.value.error
+    assert refused.value.error.code == "invoice_not_editable"
     with pytest.raises(stripe.InvalidRequestError):
         await bench.stripe.v1.invoices.update_async(draft.id, {"description": "late"})
     tagged = await bench.stripe.v1.invoices.update_async(draft.id, {"metadata": {"a": "1"}})
-    assert tagged.metadata and tagged.metadata.to_dict() == {"a": "1"}
+    assert tagged.metadata
+    assert tagged.metadata.to_dict() == {"a": "1"}
 
 
 async def test_lines_beyond_the_tenth_are_on_further_pages(bench: Bench) -> None:

@@ -35,7 +35,8 @@ async def test_an_invoice_is_paid_with_the_customers_default_card(bench: Bench) 
     paid = await bench.stripe.v1.invoices.pay_async(opened.id, {"expand": ["payments"]})
     assert (paid.status, paid.amount_paid, paid.amount_remaining) == ("paid", 1_500, 0)
     assert (paid.attempted, paid.attempt_count, paid.next_payment_attempt) == (True, 1, None)
-    assert paid.payments and paid.payments.data[0].status == "paid"
+    assert paid.payments
+    assert paid.payments.data[0].status == "paid"
     assert await new_events(bench, seen) == PAID
     by: Any = {"type": "payment_intent", "payment_intent": intent_of(opened).id}
     (payment,) = (await bench.stripe.v1.invoice_payments.list_async({"payment": by})).data
@@ -62,7 +63,8 @@ async def test_a_declined_card_leaves_the_invoice_open(bench: Bench) -> None:
     seen = len(await bench.events())
     with pytest.raises(stripe.CardError) as declined:
         await bench.stripe.v1.invoices.pay_async(opened.id)
-    assert declined.value.error and declined.value.error.decline_code == "generic_decline"
+    assert declined.value.error
+    assert declined.value.error.decline_code == "generic_decline"
     left = await bench.stripe.v1.invoices.retrieve_async(opened.id)
     assert (left.status, left.attempted, left.attempt_count) == ("open", True, 1)
     assert left.next_payment_attempt is None
@@ -82,7 +84,8 @@ async def test_a_card_that_wants_3ds_waits_for_the_customer(bench: Bench) -> Non
     with pytest.raises(stripe.CardError) as waiting:
         await bench.stripe.v1.invoices.pay_async(opened.id)
     error = waiting.value.error
-    assert error and error.code == "invoice_payment_intent_requires_action"
+    assert error
+    assert error.code == "invoice_payment_intent_requires_action"
     assert error.payment_intent.status == "requires_action"
     assert await new_events(bench, seen) == [
         "payment_intent.requires_action",
