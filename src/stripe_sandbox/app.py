@@ -19,6 +19,7 @@ from stripe_sandbox.pages import stripe_js
 from stripe_sandbox.pages.challenge_page import ChallengePage
 from stripe_sandbox.pages.checkout_page import CheckoutPage
 from stripe_sandbox.pages.downloads import Downloads
+from stripe_sandbox.pages.invoice_page import InvoicePage
 from stripe_sandbox.pages.portal_page import PortalPage
 from stripe_sandbox.pages.rendering import STATIC, notice
 
@@ -36,6 +37,7 @@ class App:
                 *Control(sandbox).routes(),
                 *CheckoutPage(sandbox).routes(),
                 *ChallengePage(sandbox).routes(),
+                *InvoicePage(sandbox).routes(),
                 *PortalPage(sandbox).routes(),
                 *Downloads(sandbox).routes(),
                 *stripe_js.ROUTES,
