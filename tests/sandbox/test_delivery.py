@@ -13,9 +13,11 @@ from stripe_sandbox.testing import SECRET, WEBHOOK, Bench
 OTHER = "http://other.test/hook"
 
 
-async def add_endpoint(bench: Bench, *types: str) -> stripe.WebhookEndpoint:
+async def add_endpoint(bench: Bench) -> stripe.WebhookEndpoint:
     endpoints = bench.stripe.v1.webhook_endpoints
-    return await endpoints.create_async({"url": OTHER, "enabled_events": list(types) or ["*"]})  # type: ignore[typeddict-item]  # by name
+    return await endpoints.create_async(
+        {"url": OTHER, "enabled_events": ["customer.created", "product.created"]}
+    )
 
 
 async def last_event(bench: Bench) -> stripe.Event:
@@ -40,7 +42,7 @@ async def test_each_attempt_is_remembered_with_its_answer(bench: Bench) -> None:
 
 
 async def test_each_endpoint_counts_until_it_has_accepted(bench: Bench) -> None:
-    await add_endpoint(bench, "customer.created", "product.created")
+    await add_endpoint(bench)
     bench.shop.answers.extend([200, 500, 500, 500, 500])
     await bench.stripe.v1.customers.create_async()
     assert (await last_event(bench)).pending_webhooks == 2
@@ -106,13 +108,13 @@ async def test_while_two_secrets_live_either_verifies(bench: Bench) -> None:
     delivery = bench.shop.received[-1]
     assert delivery.signature.count("v1=") == 2
     for secret in (SECRET, new):
-        assert bench.stripe.construct_event(delivery.payload, delivery.signature, secret)
+        bench.stripe.construct_event(delivery.payload, delivery.signature, secret)
     newest = (await bench.http.post(path, json={"expires_after": 0})).json()["secret"]
     await bench.stripe.v1.customers.create_async()
     await bench.deliver()
     delivery = bench.shop.received[-1]
     assert delivery.signature.count("v1=") == 2, "the first old secret has not expired yet"
-    assert bench.stripe.construct_event(delivery.payload, delivery.signature, newest)
+    bench.stripe.construct_event(delivery.payload, delivery.signature, newest)
     assert (await bench.http.post(path, json={"expires_after": -1})).status_code == 400
     unknown = "/_sandbox/webhook_endpoints/we_none/roll"
     assert (await bench.http.post(unknown)).status_code == 404
