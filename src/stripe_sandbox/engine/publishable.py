@@ -51,8 +51,7 @@ _SHOWN = {
     ),
     "setup_intent": frozenset(f"{_OF_INTENTS} last_setup_error usage".split()),
     "payment_method": frozenset(
-        "id object allow_redisplay billing_details card created livemode sepa_debit type"
-        " us_bank_account".split()
+        ["id", "object", "allow_redisplay", "billing_details", "card", "created", "livemode", "sepa_debit", "type", "us_bank_account"]
     ),
 }
 _HIDDEN = frozenset({"fingerprint"})
