@@ -38,6 +38,13 @@ def resource_class(object: str) -> ObjectClass:
 
 
 @functools.cache
+def event_types() -> frozenset[str]:
+    hint = fields(resource_class("event"))["type"]
+    named = (get_args(member) for member in alternatives(hint) if get_origin(member) is Literal)
+    return frozenset(next(named))
+
+
+@functools.cache
 def fields(cls: ObjectClass) -> Mapping[str, Any]:
     """Each field with its annotation, resolved although the SDK imports most names for type
     checkers only.
@@ -97,8 +104,8 @@ def is_list(hint: Any) -> bool:
 def blank(cls: ObjectClass) -> Body:
     """The least an answer may hold: null where null is allowed, else an empty value.
 
-    Lists that Stripe shows on request only, `deleted` and a `secret` that is shown once are left
-    out.
+    Lists and prices in other currencies, which Stripe shows on request only, `deleted` and a
+    `secret` that is shown once are left out.
     """
     parsed: Body = orjson.loads(_blank(cls))
     return parsed
@@ -117,7 +124,7 @@ def _blank(cls: ObjectClass) -> bytes:
 
 
 def _only_on_request(name: str, hint: Any) -> bool:
-    return name in ("deleted", "secret") or (
+    return name in ("currency_options", "deleted", "secret") or (
         _nullable(hint) and any(map(is_list, alternatives(hint)))
     )
 

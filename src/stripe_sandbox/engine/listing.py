@@ -7,7 +7,7 @@ from typing import Any
 
 from stripe_sandbox.contract.errors import invalid, no_such, not_simulated
 from stripe_sandbox.contract.responses import Body, fields, resource_class
-from stripe_sandbox.engine.registry import Filter, Resource
+from stripe_sandbox.engine.registry import Filter, Having, Resource
 from stripe_sandbox.engine.table import Table
 from stripe_sandbox.engine.work import Work
 
@@ -55,14 +55,16 @@ def _cursor(table: Table, resource: Resource, params: Body, name: str) -> int:
     return position
 
 
-def _narrowest(resource: Resource, params: Body) -> tuple[str, object] | None:
+def _narrowest(resource: Resource, params: Body) -> Having | None:
     """A filter that an index answers."""
-    plain = (
-        (name, wanted)
-        for name, wanted in params.items()
-        if isinstance(wanted, str) and name not in {*_PAGING, *resource.filters}
-    )
-    return next(plain, None)
+    for name, wanted in params.items():
+        if name in resource.narrow:
+            having = resource.narrow[name](wanted)
+            if having:
+                return having
+        elif isinstance(wanted, str) and name not in {*_PAGING, *resource.filters}:
+            return name, (wanted,)
+    return None
 
 
 def matching(

@@ -3,7 +3,7 @@
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ Show = Callable[..., Body | None]
 Job = Callable[..., None]
 Follow = Callable[..., None]
 Filter = Callable[[Body, object], bool]
+Having = tuple[str, Collection[object]]
 
 
 class Misdeclared(Exception):
@@ -51,6 +52,7 @@ class Resource:
         label: how Stripe names it in "No such …".
         param: the parameter it blames when the id in a URL is unknown.
         filters: list parameters that are no plain comparison with the field of the same name.
+        narrow: for such parameters the field and the values that an index can find first.
         search: the fields its search knows.
         refresh: called before objects of this kind are read.
     """
@@ -60,6 +62,7 @@ class Resource:
     label: str = ""
     param: str = "id"
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    narrow: Mapping[str, Callable[[Any], Having | None]] = field(default_factory=dict)
     search: frozenset[str] = frozenset()
     refresh: Job | None = None
     behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)

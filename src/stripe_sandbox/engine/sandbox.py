@@ -74,7 +74,7 @@ class Sandbox:
     def settle(self) -> int:
         """Settle at once all that settles later, and what follows from it."""
         settled = 0
-        while waiting := [row for row in self.state.rows(JOB).values() if row["settles"]]:
+        while waiting := list(self.state.table(JOB).scan(("settles", [True]), oldest_first=True)):
             for row in waiting:
                 self._run(row)
             settled += len(waiting)
@@ -98,17 +98,12 @@ class Sandbox:
 
     def _wake(self) -> None:
         self.courier.wake()
-        self._alarm.set(min((row["due"] for row in self._by_the_wall()), default=None))
-
-    def _by_the_wall(self) -> list[Row]:
-        """The jobs that no test clock holds back."""
-        rows = self.state.rows(JOB).values()
-        return [row for row in rows if row["settles"] or not row["clock"]]
+        self._alarm.set(self._open().agenda(JOB).next)
 
     def _run_due(self) -> None:
-        now = time.time()
-        for row in [row for row in self._by_the_wall() if row["due"] <= now]:
-            self._run(row)
+        for key in list(self.state.agenda(JOB).take(time.time())):
+            if row := self.state.get(JOB, key):
+                self._run(row)
         self._wake()  # the loop's clock may ring a moment before the time of day has come
 
     def _run(self, row: Row) -> None:

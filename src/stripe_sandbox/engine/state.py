@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from stripe_sandbox.contract.errors import Lasting
+from stripe_sandbox.engine.agenda import Agenda
 from stripe_sandbox.engine.table import Row, Table
 
 _SCHEMA = """
@@ -41,6 +42,7 @@ class State:
 
     def __init__(self, path: Path | None, *, fresh: bool = False) -> None:
         self._tables: dict[str, Table] = defaultdict(Table)
+        self._agendas: dict[str, Agenda] = {}
         self._journal: list[tuple[str, str, Row | None, Row | None]] = []
         self._file = _open(path, fresh=fresh) if path else None
         if self._file:
@@ -62,6 +64,12 @@ class State:
     def kinds(self) -> list[str]:
         return list(self._tables)
 
+    def agenda(self, kind: str) -> Agenda:
+        """For rows that fall due; it follows every change from now on."""
+        if kind not in self._agendas:
+            self._agendas[kind] = Agenda(self._tables[kind])
+        return self._agendas[kind]
+
     def put(self, kind: str, key: str, row: Row) -> Row:
         table = self._tables[kind]
         self._record(kind, key)
@@ -71,6 +79,7 @@ class State:
             existing.update(row)
             row = existing
         table.put(key, row)
+        self._note_due(kind, key)
         return row
 
     def change(self, kind: str, key: str, **changes: Any) -> None:
@@ -78,6 +87,7 @@ class State:
         self._record(kind, key)
         table.rows[key].update(changes)
         table.note(key)
+        self._note_due(kind, key)
 
     def drop(self, kind: str, key: str) -> None:
         if key in self._tables[kind].rows:
@@ -130,6 +140,11 @@ class State:
         row.clear()
         row.update(before)
         table.rows[key] = row
+        self._note_due(kind, key)
+
+    def _note_due(self, kind: str, key: str) -> None:
+        if kind in self._agendas:
+            self._agendas[kind].note(key)
 
     def _write(self) -> None:
         if self._file is None:

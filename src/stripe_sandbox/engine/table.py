@@ -1,7 +1,7 @@
 """Rows of one kind in the order of their creation, with indexes that grow as they are asked for."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 Row = dict[str, Any]
@@ -43,14 +43,14 @@ class Table:
 
     def scan(
         self,
-        equal: tuple[str, object] | None = None,
+        having: tuple[str, Collection[object]] | None = None,
         *,
         start: int = 0,
         end: int | None = None,
         oldest_first: bool = False,
     ) -> Iterator[Row]:
-        """Rows between two positions, newest first; `equal` is a field and the value it has."""
-        positions = self._filed(*equal) if equal else range(len(self._keys))
+        """Rows between two positions, newest first; `having` is a field and its wanted values."""
+        positions = self._filed(*having) if having else range(len(self._keys))
         low = bisect_left(positions, start)
         high = len(positions) if end is None else bisect_left(positions, end)
         places = range(low, high) if oldest_first else range(high - 1, low - 1, -1)
@@ -60,7 +60,7 @@ class Table:
             row = self.rows.get(key)
             if row is None or self._positions[key] != position:
                 continue
-            if equal is None or value_of(row, equal[0]) == equal[1]:
+            if having is None or value_of(row, having[0]) in having[1]:
                 yield row
 
     def position(self, key: str) -> int | None:
@@ -74,7 +74,7 @@ class Table:
         """The first position that was created after this time, if time never went back."""
         return bisect_right(self._created, created) if self._in_order_of_time else len(self._keys)
 
-    def _filed(self, field: str, value: object) -> Sequence[int]:
+    def _filed(self, field: str, values: Collection[object]) -> Sequence[int]:
         if field not in self._indexes:
             index: dict[Any, list[int]] = {}
             for key, row in self.rows.items():
@@ -82,7 +82,9 @@ class Table:
             for positions in index.values():
                 positions.sort()
             self._indexes[field] = index
-        return self._indexes[field].get(value, ())
+        index = self._indexes[field]
+        filed = [index[value] for value in values if value in index]
+        return filed[0] if len(filed) == 1 else sorted(set().union(*filed))
 
 
 def value_of(row: Row, field: str) -> Any:

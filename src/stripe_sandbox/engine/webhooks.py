@@ -6,6 +6,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable
+from itertools import islice
 
 import httpx2
 import orjson
@@ -45,17 +46,13 @@ class Courier:
 
     def wake(self) -> None:
         """Start what is due while there are free slots; ring again for the rest."""
-        waiting = [
-            (row["due"], key)
-            for key, row in self._state().rows(DELIVERY).items()
-            if key not in self._under_way
-        ]
+        agenda = self._state().agenda(DELIVERY)
         free = 0 if self.paused else self._config.delivery_slots - len(self._under_way)
-        due = [key for when, key in sorted(waiting) if when <= time.time()][: max(free, 0)]
-        for key in due:
-            self._under_way[key] = asyncio.create_task(self._carry(key))
-        later = [when for when, key in waiting if key not in due]
-        self._alarm.set(min(later) if later and free > len(due) else None)
+        for key in islice(agenda.take(time.time()), max(free, 0)):
+            if key not in self._under_way:
+                self._under_way[key] = asyncio.create_task(self._carry(key))
+        busy = self.paused or len(self._under_way) >= self._config.delivery_slots
+        self._alarm.set(None if busy else agenda.next)
 
     def pause(self) -> None:
         self.paused = True
@@ -155,9 +152,8 @@ class Courier:
                 state.change(DELIVERY, key, attempts=attempts, due=due)
 
     def _unanswered(self, event: str) -> bool:
-        rows = self._state().rows(DELIVERY).values()
-        firsts = (row for row in rows if "copy" not in row)
-        return any(row["event"] == event and not row["attempts"] for row in firsts)
+        rows = self._state().table(DELIVERY).scan(("event", [event]))
+        return any("copy" not in row and not row["attempts"] for row in rows)
 
     def _note_answer(self, event: str) -> None:
         if event in self._answered and not self._unanswered(event):

@@ -11,13 +11,13 @@ import stripe
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.contract.errors import no_such
-from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.contract.responses import Body, event_types, filled, resource_class
 from stripe_sandbox.engine.chaos import Story
 from stripe_sandbox.engine.registry import Catalogue
 from stripe_sandbox.engine.state import State
 from stripe_sandbox.engine.table import Row
 
-NOTE, JOB, DELIVERY = "~note", "~job", "~delivery"
+NOTE, JOB, CLOCK_JOB, DELIVERY = "~note", "~job", "~clock_job", "~delivery"
 CLOCK = "test_helpers.test_clock"
 
 
@@ -92,7 +92,8 @@ class Work:
 
     def every(self, object: str, **equal: Any) -> Iterator[Body]:
         """The living ones, newest first; a field by name narrows them down, by an index."""
-        found = self.state.table(object).scan(next(iter(equal.items()), None))
+        having = next(((name, (value,)) for name, value in equal.items()), None)
+        found = self.state.table(object).scan(having)
         return (
             body
             for body in found
@@ -122,6 +123,7 @@ class Work:
 
     def emit(self, type: str, body: Body, *, previous: Body | None = None) -> Body:
         """Record an event with the object as it is now and address it to the endpoints."""
+        assert type in event_types(), type
         data: Body = {"object": orjson.loads(orjson.dumps(body))}
         if previous is not None:
             data["previous_attributes"] = previous
@@ -166,7 +168,8 @@ class Work:
         self._schedule(job, body["id"], due=at, settles=False)
 
     def unschedule(self, job: str, body: Body) -> None:
-        self.state.drop(JOB, f"{job} {body['id']}")
+        for kind in (JOB, CLOCK_JOB):
+            self.state.drop(kind, f"{job} {body['id']}")
 
     def _schedule(self, job: str, subject: str, *, due: float, settles: bool) -> None:
         row = {
@@ -176,7 +179,8 @@ class Work:
             "settles": settles,
             "clock": self.clock,
         }
-        self.state.put(JOB, f"{job} {subject}", row)
+        waits_for_clock = self.clock is not None and not settles
+        self.state.put(CLOCK_JOB if waits_for_clock else JOB, f"{job} {subject}", row)
 
 
 def _wants(endpoint: Body, type: str) -> bool:

@@ -19,14 +19,18 @@ def fail(work: Work, intent: Body, method: Body, decline: Decline) -> NoReturn:
 
 def give_back(work: Work, intent: Body, method: Body, decline: Decline, **more: Any) -> NoReturn:
     """End an attempt that failed, with or without a charge, and raise its `CardDeclined`."""
-    error = reopen(work, intent, method, decline, **more)
+    raise declined(intent, reopen(work, intent, method, decline, **more))
+
+
+def declined(intent: Body, error: Body) -> CardDeclined:
+    """The answer to the attempt that left this error on its intent."""
     details = {name: value for name, value in error.items() if name not in ("type", "message")}
-    raise CardDeclined(decline.message, payment_intent=dict(intent), **details)
+    return CardDeclined(error["message"], **{intent["object"]: dict(intent)}, **details)
 
 
 def reopen(work: Work, intent: Body, method: Body, decline: Decline, **more: Any) -> Body:
     """Ask for another method, since the intent may still succeed; returns its new last error."""
-    error = _error(decline, payment_method=dict(method), **more)
+    error = last_error(decline, payment_method=dict(method), **more)
     work.change(
         intent, status="requires_payment_method", payment_method=None, last_payment_error=error
     )
@@ -34,7 +38,8 @@ def reopen(work: Work, intent: Body, method: Body, decline: Decline, **more: Any
     return error
 
 
-def _error(decline: Decline, **more: Any) -> Body:
+def last_error(decline: Decline, **more: Any) -> Body:
+    """How an intent shows why its last attempt failed."""
     slug = decline.code.replace("_", "-")
     details = {
         "advice_code": decline.advice_code,

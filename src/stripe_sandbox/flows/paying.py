@@ -23,6 +23,7 @@ log = logging.getLogger("stripe_sandbox.cards")
 TYPES = ("card", "us_bank_account", "sepa_debit")
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (*OPEN, "requires_capture")
+_LABELS = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}
 
 
 def new_intent(work: Work, **fields: Any) -> Body:
@@ -70,7 +71,7 @@ def attempt(
     Raises:
         CardDeclined: it is not; the failed charge stays, and the intent wants another method.
     """
-    _require_usable(intent, method)
+    require_usable(intent, method)
     instrument = instrument_of(work, method)
     work.change(intent, payment_method=method["id"], last_payment_error=None, next_action=None)
     if not _needs_authentication(work, method, instrument, off_session=off_session):
@@ -78,9 +79,14 @@ def attempt(
     elif off_session and not waits:
         fail(work, intent, method, AUTHENTICATION_REQUIRED)
     else:
-        action = _next_action(work, intent, return_url)
+        action = next_action(work, intent, return_url)
         work.change(intent, status="requires_action", next_action=action)
         work.emit("payment_intent.requires_action", intent)
+
+
+def way_back(params: Body) -> str | None:
+    """Where the bank's page leads to in the end; with `use_stripe_sdk` a script shows that page."""
+    return None if params.get("use_stripe_sdk") else params.get("return_url")
 
 
 def authenticate(work: Work, intent: Body, *, succeeded: bool) -> None:
@@ -100,19 +106,21 @@ def authenticate(work: Work, intent: Body, *, succeeded: bool) -> None:
 
 
 def unexpected_state(intent: Body, done: str, allowed: tuple[str, ...] = ()) -> StripeError:
+    object = intent["object"]
+    label = _LABELS[object]
     only = (
-        " Only a PaymentIntent with one of the following statuses may be"
-        f" {done}: {', '.join(allowed)}."
+        f" Only a {label} with one of the following statuses may be {done}: {', '.join(allowed)}."
     )
     return refused(
-        f"This PaymentIntent could not be {done} because it has a status of {intent['status']}."
+        f"This {label} could not be {done} because it has a status of {intent['status']}."
         + (only if allowed else ""),
-        code="payment_intent_unexpected_state",
-        payment_intent=dict(intent),
+        code=f"{object}_unexpected_state",
+        **{object: dict(intent)},
     )
 
 
-def _require_usable(intent: Body, method: Body) -> None:
+def require_usable(intent: Body, method: Body) -> None:
+    """Refuse another customer's method, and one of a type that the intent does not take."""
     if method["customer"] and method["customer"] != intent["customer"]:
         raise invalid(
             f"The customer does not have a payment method with the ID {method['id']}. The payment"
@@ -121,9 +129,9 @@ def _require_usable(intent: Body, method: Body) -> None:
         )
     if method["type"] not in intent["payment_method_types"]:
         raise invalid(
-            f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent."
-            " Please attach a PaymentMethod of one of the following types:"
-            f" {', '.join(intent['payment_method_types'])}.",
+            f"The PaymentMethod provided ({method['type']}) is not allowed for this"
+            f" {_LABELS[intent['object']]}. Please attach a PaymentMethod of one of the following"
+            f" types: {', '.join(intent['payment_method_types'])}.",
             param="payment_method",
         )
 
@@ -131,6 +139,7 @@ def _require_usable(intent: Body, method: Body) -> None:
 def _take(work: Work, intent: Body, method: Body, instrument: Instrument) -> None:
     if instrument.delayed:
         begin_debit(work, intent, method)
+        _keep_for_later(work, intent, method)
         return
     if instrument.decline:
         fail(work, intent, method, instrument.decline)
@@ -161,7 +170,8 @@ def _needs_authentication(
             return not off_session
 
 
-def _next_action(work: Work, intent: Body, return_url: str | None) -> Body:
+def next_action(work: Work, intent: Body, return_url: str | None) -> Body:
+    """The way to the bank's challenge."""
     secret = intent["client_secret"]
     url = f"{work.config.base_url}/3ds/{intent['id']}?client_secret={secret}"
     if return_url:

@@ -1,4 +1,4 @@
-"""The 3DS step of a payment intent that was confirmed over the API, and the receipt of a charge."""
+"""The 3DS step of an intent that was confirmed over the API, and the receipt of a charge."""
 
 import secrets
 from urllib.parse import urlencode
@@ -12,9 +12,9 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.table import Row
 from stripe_sandbox.engine.work import NOTE
-from stripe_sandbox.flows import paying
+from stripe_sandbox.flows import paying, setting_up
 from stripe_sandbox.flows.money import display
-from stripe_sandbox.pages.rendering import fill, form_values, notice, page, see_other
+from stripe_sandbox.pages.rendering import embeddable, form_values, notice, render, see_other
 
 
 class ChallengePage:
@@ -38,13 +38,14 @@ class ChallengePage:
             return see_other(f"/c/pay/{session}/authenticate")
         if intent["status"] != "requires_action":
             return self._done(intent)
-        body = fill(
-            "challenge",
-            amount=display(intent["amount"], intent["currency"]),
+        page = render(
+            "challenge.html",
+            title="Authentication",
+            amount=display(intent["amount"], intent["currency"]) if "amount" in intent else None,
             action=f"/3ds/{intent['id']}",
-            secret=fill("secret", secret=secret),
+            secret=secret,
         )
-        return page(body, title="Authentication")
+        return embeddable(page)
 
     async def answer(self, request: Request) -> Response:
         values = await form_values(request)
@@ -67,7 +68,8 @@ class ChallengePage:
 
     def _intent(self, request: Request, secret: str) -> Body | None:
         """The intent, for whoever knows its client secret."""
-        intent = self._sandbox.state.get("payment_intent", request.path_params["intent"])
+        id, state = request.path_params["intent"], self._sandbox.state
+        intent = state.get("payment_intent", id) or state.get("setup_intent", id)
         known = intent["client_secret"] if intent else ""
         return intent if secrets.compare_digest(known.encode(), secret.encode()) else None
 
@@ -75,19 +77,22 @@ class ChallengePage:
         return self._sandbox.state.get(NOTE, intent["id"]) or {}
 
     def _authenticate(self, intent: Body, *, succeeded: bool) -> None:
+        flow = paying if intent["object"] == "payment_intent" else setting_up
         try:
             with self._sandbox.work() as work:
-                paying.authenticate(work, intent, succeeded=succeeded)
+                flow.authenticate(work, intent, succeeded=succeeded)
         except CardDeclined:
             return  # the intent itself says so, here and at its return_url
 
     def _done(self, intent: Body) -> Response:
-        note = self._note(intent)
+        note, object = self._note(intent), intent["object"]
         if "return_url" not in note:
-            return notice("Authentication", f"The payment is now {intent['status']}.")
+            what = "payment" if object == "payment_intent" else "setup"
+            done = notice("Authentication", f"The {what} is now {intent['status']}.")
+            return embeddable(done)
         outcome = {
-            "payment_intent": intent["id"],
-            "payment_intent_client_secret": intent["client_secret"],
+            object: intent["id"],
+            f"{object}_client_secret": intent["client_secret"],
             "redirect_status": "failed"
             if intent["status"] == "requires_payment_method"
             else "succeeded",

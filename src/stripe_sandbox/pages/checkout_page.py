@@ -1,7 +1,5 @@
 """The hosted Checkout page: the order, the form, the 3DS step, the way back to the shop."""
 
-from dataclasses import dataclass, field
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,7 +11,7 @@ from stripe_sandbox.engine.work import NOTE
 from stripe_sandbox.flows import checkout
 from stripe_sandbox.flows.cards import recognise
 from stripe_sandbox.flows.money import display
-from stripe_sandbox.pages.rendering import Html, fill, form_values, notice, page, see_other
+from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 
 _EMAIL = "buyer@example.com"
 _DEFAULTS = {
@@ -37,17 +35,6 @@ _TEST_NUMBERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What the customer has typed, and what is wrong with it."""
-
-    values: dict[str, str] = field(default_factory=dict)
-    problem: str = ""
-
-    def value(self, name: str, default: str = "") -> str:
-        return self.values.get(name, default)
-
-
 class CheckoutPage:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -66,7 +53,7 @@ class CheckoutPage:
             return _unknown()
         if session["status"] != "open":
             return _closed(session)
-        return self._form(session, _Entry())
+        return self._form(session)
 
     async def pay(self, request: Request) -> Response:
         values = await form_values(request)
@@ -80,10 +67,10 @@ class CheckoutPage:
                 checkout.pay(work, session, number, email=email, name=name)
                 waiting = checkout.awaits_authentication(work, session)
         except CardDeclined as declined:
-            return self._form(session, _Entry(values, str(declined)))
+            return self._form(session, values, problem=str(declined))
         except StripeError as error:
             if session["status"] == "open":
-                return self._form(session, _Entry(values, str(error)))
+                return self._form(session, values, problem=str(error))
             return see_other(f"/c/pay/{session['id']}")
         if waiting:
             return see_other(f"/c/pay/{session['id']}/authenticate")
@@ -96,13 +83,13 @@ class CheckoutPage:
         with self._sandbox.work() as work:
             if not checkout.awaits_authentication(work, session):
                 return see_other(f"/c/pay/{session['id']}")
-        body = fill(
-            "challenge",
+        return render(
+            "challenge.html",
+            title="Authentication",
             amount=display(session["amount_total"], session["currency"]),
             action=f"/c/pay/{session['id']}/authenticate",
-            secret=Html(),
+            secret=None,
         )
-        return page(body, title="Authentication")
 
     async def authenticate(self, request: Request) -> Response:
         values = await form_values(request)
@@ -114,7 +101,7 @@ class CheckoutPage:
                 succeeded = values.get("outcome") == "complete"
                 checkout.authenticate(work, session, succeeded=succeeded)
         except CardDeclined as declined:
-            return self._form(session, _Entry(problem=str(declined)))
+            return self._form(session, problem=str(declined))
         except StripeError:
             return see_other(f"/c/pay/{session['id']}")
         return await self._to_shop(session)
@@ -131,54 +118,37 @@ class CheckoutPage:
         await self._sandbox.courier.answered(event, within=self._sandbox.config.redirect_wait)
         return see_other(checkout.success_url(session))
 
-    def _form(self, session: Body, entry: _Entry) -> Response:
+    def _form(
+        self, session: Body, typed: dict[str, str] | None = None, *, problem: str = ""
+    ) -> Response:
         total = display(session["amount_total"], session["currency"])
-        free = session["amount_total"] == 0
         known = (session["customer_details"] or {}).get("email")
-        locked = bool(session["customer_email"] or session["customer"])
-        cancel = session["cancel_url"]
-        body = fill(
-            "checkout",
-            cancel=fill("cancel", url=cancel) if cancel else Html(),
+        typed = {"email": known or _EMAIL, **_DEFAULTS, **(typed or {})}
+        if problem:
+            typed["cvc"] = ""
+        needs_card = session["amount_total"] != 0
+        return render(
+            "checkout.html",
+            title=f"Pay {total}",
+            session=session,
             total=total,
-            lines=Html("".join(_line(line) for line in self._notes(session)["lines"])),
-            alert=fill("alert", message=entry.problem) if entry.problem else Html(),
-            action=f"/c/pay/{session['id']}",
-            email=entry.value("email", known or _EMAIL),
-            email_state=Html("readonly") if locked and known else Html(),
-            fields=Html() if free else _card_fields(entry),
-            button="Complete order" if free else f"Pay {total}",
-            cards=Html() if free else test_numbers(session["payment_method_types"]),
+            lines=self._notes(session)["lines"],
+            typed=typed,
+            problem=problem,
+            email_is_known=bool(known and (session["customer_email"] or session["customer"])),
+            needs_card=needs_card,
+            numbers=test_numbers(session["payment_method_types"]) if needs_card else [],
+            button=f"Pay {total}" if needs_card else "Complete order",
         )
-        return page(body, title=f"Pay {total}")
 
 
-def _card_fields(entry: _Entry) -> Html:
-    wrong = Html('aria-invalid="true" aria-describedby="problem"') if entry.problem else Html()
-    kept = {name: entry.value(name, default) for name, default in _DEFAULTS.items()}
-    if entry.problem:
-        kept["cvc"] = ""
-    return fill("card_fields", number_state=wrong, **kept)
-
-
-def _line(line: Body) -> Html:
-    return fill(
-        "line",
-        description=line["description"] or "",
-        quantity=str(line["quantity"]),
-        each=display(line["price"]["unit_amount"], line["currency"]),
-        amount=display(line["amount_total"], line["currency"]),
-    )
-
-
-def test_numbers(types: list[str]) -> Html:
-    """A list to choose from; a click fills the field in."""
-    rows = (
-        fill("test_card", number=number, effect=effect)
+def test_numbers(types: list[str]) -> list[tuple[str, str]]:
+    """What to choose from, and what each number does; a click fills the field in."""
+    return [
+        (number, effect)
         for number, effect in _TEST_NUMBERS
         if (found := recognise(number)) and found.type in types
-    )
-    return fill("test_cards", rows=Html("".join(rows)))
+    ]
 
 
 def _closed(session: Body) -> Response:

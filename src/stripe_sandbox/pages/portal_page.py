@@ -11,7 +11,7 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.pages.checkout_page import test_numbers
-from stripe_sandbox.pages.rendering import Html, fill, form_values, notice, page, see_other
+from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 from stripe_sandbox.resources import customers, payment_methods
 from stripe_sandbox.resources.account import NAME
 from stripe_sandbox.resources.billing_portal import visit
@@ -105,68 +105,41 @@ def _portal(
     work: Work, session: Body, *, problem: str = "", typed: Values | None = None
 ) -> Response:
     customer = work.find("customer", session["customer"])
-    headline = _configuration(work, session)["business_profile"]["headline"]
-    body = fill(
-        "portal",
-        back=fill("back", url=session["return_url"]) if session["return_url"] else Html(),
-        headline=headline or f"Your account with {NAME}",
-        who=customer["email"] or customer["name"] or customer["id"],
-        alert=fill("alert", message=problem) if problem else Html(),
-        sections=_sections(work, session, customer, typed or {}),
-    )
-    return page(body, title="Customer portal")
-
-
-def _sections(work: Work, session: Body, customer: Body, typed: Values) -> Html:
-    """All that the configuration shows; a flow is about one of them alone."""
     features = _features(work, session)
+    name, email = customer["name"] or "", customer["email"] or ""
+    return render(
+        "portal.html",
+        title="Customer portal",
+        session=session,
+        customer=customer,
+        headline=_configuration(work, session)["business_profile"]["headline"]
+        or f"Your account with {NAME}",
+        problem=problem,
+        shown=_shown(session, features),
+        typed={"number": "", "holder": name, "name": name, "email": email, **(typed or {})},
+        methods=[
+            _method(customer, m) for m in work.every("payment_method", customer=customer["id"])
+        ],
+        numbers=test_numbers(["card"]),
+        changeable={"email", "name"} & set(features["customer_update"]["allowed_updates"]),
+    )
+
+
+def _shown(session: Body, features: Body) -> set[str]:
+    """The sections that the configuration allows; a flow is about one of them alone."""
     flow = (session["flow"] or {}).get("type")
-    shown: dict[str, Callable[[], Html]] = {
-        "payment_method_update": lambda: _methods(work, customer, typed),
-        "customer_update": lambda: _details(features["customer_update"], customer, typed),
-        "invoice_history": lambda: fill("portal_billing"),
-    }
-    return Html(
-        "".join(
-            section()
-            for feature, section in shown.items()
-            if features[feature]["enabled"] and flow in (None, feature)
-        )
-    )
+    enabled = {name for name, feature in features.items() if feature["enabled"]}
+    return enabled & {flow} if flow else enabled
 
 
-def _methods(work: Work, customer: Body, typed: Values) -> Html:
-    of_customer = [m for m in work.every("payment_method") if m["customer"] == customer["id"]]
-    default = customer["invoice_settings"]["default_payment_method"]
-    rows = "".join(_method(method, is_default=method["id"] == default) for method in of_customer)
-    return fill(
-        "portal_methods",
-        rows=Html(rows) or fill("nothing", text="No payment method is saved."),
-        number=typed.get("number", ""),
-        holder=typed.get("holder", customer["name"] or ""),
-        cards=test_numbers(["card"]),
-    )
-
-
-def _method(method: Body, *, is_default: bool) -> Html:
+def _method(customer: Body, method: Body) -> Body:
     details = method[method["type"]]
     kind = details.get("display_brand") or method["type"].replace("_", " ")
-    choose = Html() if is_default else fill("portal_default", method=method["id"])
-    return fill(
-        "portal_method",
-        what=f"{kind.capitalize()} ending in {details['last4']}",
-        mark=Html("<em>Default</em>") if is_default else choose,
-        method=method["id"],
-    )
-
-
-def _details(feature: Body, customer: Body, typed: Values) -> Html:
-    """The fields that may be changed are sent; the others are only shown."""
-    allowed = feature["allowed_updates"]
-    state = {f"{n}_state": Html("" if n in allowed else "disabled") for n in ("email", "name")}
-    known = {name: typed.get(name, customer[name] or "") for name in ("email", "name")}
-    changes = {"email", "name"} & set(allowed)
-    return fill("portal_details", button=fill("save") if changes else Html(), **known, **state)
+    return {
+        "id": method["id"],
+        "what": f"{kind.capitalize()} ending in {details['last4']}",
+        "is_default": method["id"] == customer["invoice_settings"]["default_payment_method"],
+    }
 
 
 def _configuration(work: Work, session: Body) -> Body:

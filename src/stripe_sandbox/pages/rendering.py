@@ -1,44 +1,53 @@
-"""What all pages share: templates with escaped values, headers, what a form sends."""
+"""What all pages share: templates that escape their values, headers, what a form sends."""
 
-import functools
-import html
 from pathlib import Path
-from string import Template
+from typing import Any
 from urllib.parse import parse_qs
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from stripe_sandbox.flows.money import display
+
 _HERE = Path(__file__).parent
+STATIC = _HERE / "static"
 
 # No form-action: browsers apply it to the redirect after the form as well, and that one leads to
 # the shop.
-_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
-    " base-uri 'none'; frame-ancestors 'none'"
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
+_TEMPLATES.filters["money"] = display
 
 
-class Html(str):
-    """Text that is markup already."""
-
-    __slots__ = ()
-
-
-def fill(template: str, **values: str) -> Html:
-    """A template with its `$names` replaced; what is no `Html` is escaped."""
-    safe = {name: v if isinstance(v, Html) else html.escape(v) for name, v in values.items()}
-    return Html(_template(template).substitute(safe))
+def render(template: str, *, title: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page; its template knows the title, these values, and the filter `money(currency)`."""
+    text = _TEMPLATES.get_template(template).render(title=title, **values)
+    return HTMLResponse(text, status, _HEADERS)
 
 
-def page(body: Html, *, title: str, status: int = 200) -> HTMLResponse:
-    headers = {
-        "Content-Security-Policy": _POLICY,
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return HTMLResponse(fill("layout", title=title, body=body), status, headers)
+def embeddable(page: HTMLResponse) -> HTMLResponse:
+    """Any site may show this page in a frame, and its script may call the API."""
+    policy = page.headers["Content-Security-Policy"]
+    page.headers["Content-Security-Policy"] = policy.replace(
+        "frame-ancestors 'none'", "connect-src 'self'"
+    )
+    return page
 
 
 def notice(
@@ -46,9 +55,7 @@ def notice(
 ) -> HTMLResponse:
     """A page that says one thing and, when there is an address, leads on to it."""
     label, url = link
-    onward = fill("link", url=url, label=label) if url else Html()
-    body = fill("notice", heading=heading, text=text, link=onward)
-    return page(body, title=heading, status=status)
+    return render("notice.html", title=heading, status=status, text=text, label=label, url=url)
 
 
 def see_other(url: str) -> RedirectResponse:
@@ -58,11 +65,3 @@ def see_other(url: str) -> RedirectResponse:
 async def form_values(request: Request) -> dict[str, str]:
     text = (await request.body()).decode(errors="replace")
     return {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True).items()}
-
-
-@functools.cache
-def _template(name: str) -> Template:
-    return Template((_HERE / "templates" / f"{name}.html").read_text(encoding="utf-8"))
-
-
-STATIC = _HERE / "static"

@@ -11,8 +11,8 @@ _PENDING_FOR = 2 * 24 * 3600
 
 def release_funds(work: Work) -> None:
     """Pending funds become available when their time has come; nobody is told."""
-    for transaction in work.every("balance_transaction"):
-        if transaction["status"] == "pending" and transaction["available_on"] <= work.now:
+    for transaction in list(work.every("balance_transaction", status="pending")):
+        if transaction["available_on"] <= work.now:
             work.change(transaction, status="available")
 
 

@@ -23,6 +23,7 @@ products = Resource(
     "product",
     id_prefix="prod",
     search=frozenset({"active", "description", "metadata", "name", "shippable", "url"}),
+    narrow={"ids": lambda wanted: ("id", wanted)},
     filters={"ids": lambda product, wanted: _is_among("id", product, wanted)},
 )
 prices = Resource(
@@ -30,6 +31,7 @@ prices = Resource(
     id_prefix="price",
     param="price",
     search=frozenset({"active", "currency", "lookup_key", "metadata", "product", "type"}),
+    narrow={"lookup_keys": lambda wanted: ("lookup_key", wanted)},
     filters={
         "lookup_keys": lambda price, wanted: _is_among("lookup_key", price, wanted),
         "recurring": _recurring_matches,
@@ -73,7 +75,7 @@ def update_product(work: Work, params: Body, id: str) -> Body:
 @products.on("delete", "/v1/products/{id}")
 def delete_product(work: Work, id: str) -> Body:
     product = work.find("product", id)
-    if any(price["product"] == id for price in work.every("price")):
+    if any(work.every("price", product=id)):
         raise refused(
             "This product cannot be deleted because it has one or more user-created prices.",
             param="id",
@@ -165,7 +167,7 @@ def _unit_amount(params: Body, *, param: str) -> Decimal:
 def _claim_lookup_key(work: Work, params: Body, *, besides: Body | None) -> None:
     """A lookup key belongs to one price; it moves only when that is asked for."""
     key = params.get("lookup_key")
-    holder = next((p for p in work.every("price") if key and p["lookup_key"] == key), None)
+    holder = next(work.every("price", lookup_key=key), None) if key else None
     if holder is None or holder is besides:
         return
     if not params.get("transfer_lookup_key"):

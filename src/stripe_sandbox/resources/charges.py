@@ -104,7 +104,7 @@ def update(work: Work, params: Body, charge: str) -> Body:
 
 @charges.includes("refunds")
 def refunds_of(work: Work, charge: Body) -> Body:
-    refunds = [r for r in work.every("refund") if r["charge"] == charge["id"]]
+    refunds = work.every("refund", charge=charge["id"])
     return page(refunds, "refund", {}, url=f"/v1/charges/{charge['id']}/refunds")
 
 

@@ -74,7 +74,7 @@ def decide(work: Work, subject: str) -> None:
 
 def require_refundable(work: Work, charge: Body) -> None:
     """The bank has taken the money of a dispute back already; an inquiry took nothing."""
-    of_charge = (d for d in work.every("dispute") if d["charge"] == charge["id"])
+    of_charge = work.every("dispute", charge=charge["id"])
     if not all(dispute["is_charge_refundable"] for dispute in of_charge):
         text = f"Charge {charge['id']} has been charged back; cannot issue a refund."
         raise refused(text, code="charge_disputed")

@@ -156,7 +156,9 @@ def of_customer(work: Work, params: Body, customer: str) -> Body:
     work.find("customer", customer)
     url = f"/v1/customers/{customer}/payment_methods"
     wanted = {**params, "customer": customer}
-    mine = matching(work.every("payment_method"), payment_methods, wanted, url=url)
+    mine = matching(
+        work.every("payment_method", customer=customer), payment_methods, wanted, url=url
+    )
     return page(mine, payment_methods.label, params, url=url)
 
 

@@ -149,7 +149,7 @@ def _too_much(amount: int, left: int, currency: str) -> StripeError:
 
 
 def _refunds_of(work: Work, charge: Body) -> list[Body]:
-    return [refund for refund in work.every("refund") if refund["charge"] == charge["id"]]
+    return list(work.every("refund", charge=charge["id"]))
 
 
 def _destination() -> Body:

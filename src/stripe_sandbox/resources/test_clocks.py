@@ -7,7 +7,7 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.table import Row
-from stripe_sandbox.engine.work import CLOCK, JOB, Work
+from stripe_sandbox.engine.work import CLOCK, CLOCK_JOB, JOB, Work
 
 log = logging.getLogger("stripe_sandbox.clocks")
 
@@ -55,7 +55,7 @@ def arrive(work: Work, subject: str) -> None:
     clock = work.find(CLOCK, subject)
     target = clock["status_details"]["advancing"]["target_frozen_time"]
     while row := _next(work, clock, target):
-        work.state.drop(JOB, f"{row['job']} {row['subject']}")
+        work.unschedule(row["job"], {"id": row["subject"]})
         if not row["settles"]:
             work.now = max(work.now, int(row["due"]))
             work.change(clock, frozen_time=work.now)
@@ -77,18 +77,21 @@ def delete(work: Work, test_clock: str) -> Body:
     for customer in list(work.every("customer", test_clock=test_clock)):
         work.emit("customer.deleted", customer)
         work.delete(customer, leave_trace=True)
-    for key, row in list(work.state.rows(JOB).items()):
-        if row["clock"] == test_clock:
-            work.state.drop(JOB, key)
+    for row in _waiting(work, clock):
+        work.unschedule(row["job"], {"id": row["subject"]})
     work.emit("test_helpers.test_clock.deleted", clock)
     return work.delete(clock, leave_trace=False)
 
 
 def _next(work: Work, clock: Body, until: int) -> Row | None:
     """What settles by itself comes first, then what falls due, in the order of time."""
-    mine = [row for row in work.state.rows(JOB).values() if row["clock"] == clock["id"]]
-    due = [row for row in mine if row["settles"] or row["due"] <= until]
+    due = [row for row in _waiting(work, clock) if row["settles"] or row["due"] <= until]
     return min(due, key=lambda row: (not row["settles"], row["due"]), default=None)
+
+
+def _waiting(work: Work, clock: Body) -> list[Row]:
+    tables = (work.state.table(kind) for kind in (JOB, CLOCK_JOB))
+    return [row for table in tables for row in table.scan(("clock", [clock["id"]]))]
 
 
 def _run(work: Work, row: Row) -> None:
