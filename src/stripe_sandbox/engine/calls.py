@@ -126,15 +126,23 @@ def find_route(catalogue: Catalogue, call: Call) -> tuple[Route, dict[str, str]]
 
 
 def _generic(work: Work, route: Route, params: Body, ids: dict[str, str], url: str) -> Body:
-    resource = _resource(work.catalogue, route)
-    if resource and route.verb == "get":
-        if route.shape == "list" and not ids:
-            return list_all(work, resource, params, url=url)
-        if route.shape == "search":
-            return search(work, resource, params, url=url)
-        if route.shape == "one" and len(ids) == 1 and route.path.endswith("}"):
-            return _retrieve(work, resource, *ids.values())
-    raise not_simulated(str(route))
+    resource = comes_by_itself(work.catalogue, route)
+    if resource is None:
+        raise not_simulated(str(route))
+    if route.shape == "list":
+        return list_all(work, resource, params, url=url)
+    if route.shape == "search":
+        return search(work, resource, params, url=url)
+    return _retrieve(work, resource, *ids.values())
+
+
+def comes_by_itself(catalogue: Catalogue, route: Route) -> Resource | None:
+    """The resource whose list, search or retrieve this is."""
+    if route.shape == "one":
+        general = len(route.placeholders) == 1 and route.path.endswith("}")
+    else:
+        general = not route.placeholders
+    return _resource(catalogue, route) if general and route.verb == "get" else None
 
 
 def _retrieve(work: Work, resource: Resource, id: str) -> Body:
