@@ -10,10 +10,10 @@ PYTHON := $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
   $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test proof check bench sizes fmt clean env
+.PHONY: help run test proof check bench triggers sizes fmt clean env
 
 help: ## what can be done here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: env ## the whole stack on this machine, without an account or a database of your own
 	@$(RUN) payments dev $(ARGS)
@@ -35,6 +35,9 @@ check: env ## lint, format, types, layers, lock file
 
 bench: env ## speed, latency, growth and memory, as ratios (ARGS=speed: one of them)
 	@$(RUN) python -m bench $(ARGS)
+
+triggers: env ## what the official Stripe CLI can make happen on the offline Stripe
+	@$(RUN) python tools/stripe_cli.py $(ARGS)
 
 sizes: env ## the longest modules and functions, and the medians
 	@$(RUN) python tools/sizes.py $(ARGS)

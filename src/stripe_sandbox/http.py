@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from stripe_sandbox.contract.errors import NO_KEY, StripeError, invalid, unauthorized
 from stripe_sandbox.contract.forms import MalformedForm, parse_form
 from stripe_sandbox.contract.versions import in_todays_words, is_todays, version_of
+from stripe_sandbox.engine import publishable
 from stripe_sandbox.engine.calls import Answer, Call, find_route, perform
 from stripe_sandbox.engine.faults import Fault, Plan
 from stripe_sandbox.engine.sandbox import Sandbox
@@ -55,6 +56,8 @@ class Api:
         except Exception:
             log.exception("%s %s failed", request.method, request.url.path)
             answer = Answer.of_error(StripeError(500, "api_error", "An unknown error occurred."))
+        if getattr(request.state, "by_page", False):
+            answer = publishable.redacted(answer)
         log.info("%s %s %s %s", request.method, request.url.path, answer.status, request_id)
         headers = _headers(request, answer, request_id)
         response = Response(answer.content, answer.status, headers, "application/json")
@@ -69,7 +72,11 @@ class Api:
         older = _is_older(request)
         params = in_todays_words(path, params) if older and verb == "post" else params
         call = Call(verb, path, params, Origin(request_id, key), older=older)
-        route, _ = find_route(self._sandbox.catalogue, call)
+        route, ids = find_route(self._sandbox.catalogue, call)
+        if api_key.startswith("pk_"):
+            request.state.by_page = True
+            with self._sandbox.work() as work:
+                call = publishable.admit(work, call, route, ids)
         fault = self._sandbox.faults.spend(request.method, path)
         plan = Plan.of(fault or self._sandbox.story.strike(str(route)))
         request.state.clock_skew = plan.clock_skew
@@ -87,20 +94,14 @@ def authenticate(header: str | None) -> str:
     """The test key, any one, given as Bearer token or as the user name of basic authentication.
 
     Raises:
-        StripeError: there is no key, it is no secret key, or it is a live one.
+        StripeError: there is no key, it looks like none, or it is a live one.
     """
     key = _key(header)
     if not key:
         raise unauthorized(NO_KEY)
     if key.startswith(("sk_live_", "rk_live_", "pk_live_")):
         raise unauthorized("This is an offline sandbox: it refuses live keys. Keep yours secret.")
-    if key.startswith("pk_"):
-        raise unauthorized(
-            "This API call cannot be made with a publishable API key. Please use a secret API"
-            " key. You can find a list of your API keys at"
-            " https://dashboard.stripe.com/account/apikeys."
-        )
-    if not key.startswith(("sk_test_", "rk_test_")):
+    if not key.startswith(("sk_test_", "rk_test_", "pk_test_")):
         raise unauthorized(f"Invalid API Key provided: {key[:4]}{'*' * len(key[4:])}")
     return key
 

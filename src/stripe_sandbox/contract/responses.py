@@ -39,6 +39,13 @@ def resource_class(object: str) -> ObjectClass:
 
 
 @functools.cache
+def event_types() -> frozenset[str]:
+    hint = fields(resource_class("event"))["type"]
+    named = (get_args(member) for member in alternatives(hint) if get_origin(member) is Literal)
+    return frozenset(next(named))
+
+
+@functools.cache
 def fields(cls: ObjectClass) -> Mapping[str, Any]:
     """Each field with its annotation, resolved although the SDK imports most names for type
     checkers only.

@@ -11,7 +11,7 @@ import stripe
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.contract.errors import no_such
-from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.contract.responses import Body, event_types, filled, resource_class
 from stripe_sandbox.engine.chaos import Story
 from stripe_sandbox.engine.registry import Catalogue
 from stripe_sandbox.engine.state import State
@@ -123,6 +123,7 @@ class Work:
 
     def emit(self, type: str, body: Body, *, previous: Body | None = None) -> Body:
         """Record an event with the object as it is now and address it to the endpoints."""
+        assert type in event_types(), type
         data: Body = {"object": orjson.loads(orjson.dumps(body))}
         if previous is not None:
             data["previous_attributes"] = previous

@@ -81,6 +81,11 @@ def attempt(
         work.emit("payment_intent.requires_action", intent)
 
 
+def way_back(params: Body) -> str | None:
+    """Where the bank's page leads to in the end; with `use_stripe_sdk` a script shows that page."""
+    return None if params.get("use_stripe_sdk") else params.get("return_url")
+
+
 def authenticate(work: Work, intent: Body, *, succeeded: bool) -> None:
     """The customer has answered the bank's challenge.
 

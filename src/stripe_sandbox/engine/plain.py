@@ -1,0 +1,49 @@
+"""Resources without behaviour of their own: created, changed and deleted as they are described."""
+
+import re
+from typing import Any
+
+from stripe_sandbox.contract.responses import Body, event_types
+from stripe_sandbox.contract.routes import PLACEHOLDER, routes
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+
+
+def plain(object: str, path: str, *, id_prefix: str, takes: str, **defaults: Any) -> Resource:
+    """A resource at this path, with the routes that Stripe has for it and the events they cause.
+
+    `takes` names the parameters that become the fields of the same name; `defaults` are the other
+    fields of a new object.
+    """
+    resource = Resource(object, id_prefix=id_prefix)
+
+    def create(work: Work, params: Body) -> Body:
+        body = work.create(object, id=params.get("id"), **{**defaults, **given(params, takes)})
+        _tell(work, f"{object}.created", body)
+        return body
+
+    def update(work: Work, params: Body, **ids: str) -> Body:
+        body = work.find(object, *ids.values())
+        previous = work.change(body, **changes(body, params, takes))
+        if previous:
+            _tell(work, f"{object}.updated", body, previous=previous)
+        return body
+
+    def delete(work: Work, **ids: str) -> Body:
+        body = work.find(object, *ids.values())
+        _tell(work, f"{object}.deleted", body)
+        return work.delete(body, leave_trace=False)
+
+    resource.on("post", path, takes=takes)(create)
+    for verb, pattern in routes():
+        if re.fullmatch(rf"{path}/{PLACEHOLDER.pattern}", pattern) and verb != "get":
+            run, honoured = (update, takes) if verb == "post" else (delete, "")
+            resource.on(verb, pattern, takes=honoured)(run)
+    return resource
+
+
+def _tell(work: Work, type: str, body: Body, *, previous: Body | None = None) -> None:
+    """Stripe announces most of them; it has no word for the others."""
+    if type in event_types():
+        work.emit(type, body, previous=previous)
