@@ -11,6 +11,7 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.contract.routes import PLACEHOLDER, Route, routes
 
 Run = Callable[..., Body]
+Show = Callable[..., Body | None]
 Job = Callable[..., None]
 Follow = Callable[..., None]
 Filter = Callable[[Body, object], bool]
@@ -68,7 +69,7 @@ class Resource:
     refresh: Job | None = None
     behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)
     jobs: dict[str, Job] = field(default_factory=dict, init=False)
-    inclusions: dict[str, Run] = field(default_factory=dict, init=False)
+    inclusions: dict[str, Show] = field(default_factory=dict, init=False)
     followers: list[tuple[str, Follow]] = field(default_factory=list, init=False)
     openings: list[Follow] = field(default_factory=list, init=False)
 
@@ -116,10 +117,10 @@ class Resource:
         self.openings.append(run)
         return run
 
-    def includes(self, name: str) -> Callable[[Run], Run]:
+    def includes(self, name: str) -> Callable[[Show], Show]:
         """Declare a property that is shown only when it is expanded."""
 
-        def register(run: Run) -> Run:
+        def register(run: Show) -> Show:
             self.inclusions[name] = run
             return run
 

@@ -69,7 +69,7 @@ def display(amount: int, currency: str) -> str:
 
 def require_chargeable(amount: int, currency: str, *, param: str = "amount") -> None:
     require_representable(amount, currency, param=param)
-    least = _MINIMUM.get(currency, 1)
+    least = least_charge(currency)
     if amount < least:
         text = f"Amount must be at least {display(least, currency)} {currency}"
         raise invalid(text, code="amount_too_small", param=param)
@@ -77,6 +77,10 @@ def require_chargeable(amount: int, currency: str, *, param: str = "amount") -> 
     if amount > most:
         text = f"Amount must be no more than {display(most, currency)} {currency}"
         raise invalid(text, code="amount_too_large", param=param)
+
+
+def least_charge(currency: str) -> int:
+    return _MINIMUM.get(currency, 1)
 
 
 def require_representable(amount: int, currency: str, *, param: str = "amount") -> None:
