@@ -1,5 +1,8 @@
 """Amounts in Stripe's minor units: exponents, limits, fees and how they are written."""
 
+from fractions import Fraction
+from math import floor
+
 from stripe_sandbox.contract.errors import invalid
 
 
@@ -57,11 +60,16 @@ def known_currency(currency: str, *, param: str = "currency") -> str:
 
 def display(amount: int, currency: str) -> str:
     """`$100.00`, `¥500`, `CHF 12.50`."""
+    symbol = _SYMBOLS.get(currency, f"{currency.upper()} ")
+    return ("-" if amount < 0 else "") + symbol + in_major_units(abs(amount), currency, "{:,}")
+
+
+def in_major_units(amount: int, currency: str, whole: str = "{}") -> str:
+    """`-1250.00`; `whole` formats what stands before the point."""
     digits = exponent(currency)
-    sign, whole = ("-", -amount) if amount < 0 else ("", amount)
-    major, minor = divmod(whole, 10**digits)
-    figure = f"{major:,}" + (f".{minor:0{digits}d}" if digits else "")
-    return sign + _SYMBOLS.get(currency, f"{currency.upper()} ") + figure
+    major, minor = divmod(abs(amount), 10**digits)
+    point = f".{minor:0{digits}d}" if digits else ""
+    return ("-" if amount < 0 else "") + whole.format(major) + point
 
 
 def require_chargeable(amount: int, currency: str, *, param: str = "amount") -> None:
@@ -88,6 +96,10 @@ def require_representable(amount: int, currency: str, *, param: str = "amount") 
     if currency in THREE_DECIMAL and amount % 10:
         text = f"Invalid amount: the last digit of an amount in {currency} must be 0"
         raise invalid(text, param=param)
+
+
+def half_up(amount: Fraction) -> int:
+    return floor(amount + Fraction(1, 2))
 
 
 def stripe_fee(amount: int, currency: str) -> int:
