@@ -9,8 +9,10 @@ from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.customer_balance import bill_in
+from stripe_sandbox.flows.discounts import redeem
 from stripe_sandbox.flows.invoice_lines import item_line, lines_of, pricing_of, times
 from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.taxes import given_rates
 from stripe_sandbox.resources.catalog import new_price
 
 invoiceitems = Resource(
@@ -28,7 +30,7 @@ _AMOUNTS = "amount price_data pricing quantity unit_amount_decimal"
 @invoiceitems.on(
     "post",
     "/v1/invoiceitems",
-    takes=f"{_FIELDS} {_AMOUNTS} currency customer invoice subscription",
+    takes=f"{_FIELDS} {_AMOUNTS} currency customer discounts invoice subscription tax_rates",
 )
 def create(work: Work, params: Body) -> Body:
     customer, invoice = _whose(work, params)
@@ -56,8 +58,9 @@ def new_item(work: Work, params: Body, customer: Body, invoice: Body | None) -> 
         **{
             "description": _name(work, priced),
             "discountable": priced["amount"] >= 0,
-            "discounts": [],
+            "discounts": _discounts(work, params, customer, priced["currency"]),
             "period": {"start": work.now, "end": work.now},
+            "tax_rates": given_rates(work, params.get("tax_rates"), param="tax_rates"),
             **priced,
             **given(params, _FIELDS),
         },
@@ -188,6 +191,11 @@ def _editable_invoice(work: Work, item: Body) -> Body | None:
     if invoice:
         invoicing.require_editable(invoice)
     return invoice
+
+
+def _discounts(work: Work, params: Body, customer: Body, currency: str) -> list[str]:
+    rows = redeem(work, params.get("discounts"), customer=customer["id"], currency=currency)
+    return [row["id"] for row in rows]
 
 
 def _line_of(work: Work, invoice: Body, item: Body) -> Body:

@@ -10,6 +10,7 @@ from stripe_sandbox.flows import invoice_payments, invoicing
 from stripe_sandbox.flows.invoice_lines import lines_of
 from stripe_sandbox.flows.lines import as_list
 from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.reckoning import TERMS, terms
 from stripe_sandbox.resources.payment_methods import usable_method
 
 
@@ -35,7 +36,8 @@ _FIELDS = (
 @invoices.on(
     "post",
     "/v1/invoices",
-    takes=f"{_FIELDS} currency customer days_until_due pending_invoice_items_behavior subscription",
+    takes=f"{_FIELDS} {TERMS} currency customer days_until_due pending_invoice_items_behavior"
+    " subscription",
 )
 def create(work: Work, params: Body) -> Body:
     if "customer" not in params:
@@ -56,19 +58,27 @@ def create(work: Work, params: Body) -> Body:
         lines=invoicing.pending_lines(work, customer, currency) if pending else (),
         subscription=subscription,
         **{"auto_advance": False, **given(params, f"{_FIELDS} days_until_due")},
+        **terms(
+            work,
+            params,
+            {"object": "invoice", "customer": customer["id"]},
+            currency=currency,
+        ),
     )
 
 
-@invoices.on("post", "/v1/invoices/{invoice}", takes=f"{_FIELDS} days_until_due")
+@invoices.on("post", "/v1/invoices/{invoice}", takes=f"{_FIELDS} {TERMS} days_until_due")
 def update(work: Work, params: Body, invoice: str) -> Body:
     body = work.find("invoice", invoice)
     invoicing.require_editable(body, params)
     _require_sound(work, params, {**body, **params})
-    new = changes(body, params, _FIELDS)
+    new = changes(body, params, _FIELDS) | terms(work, params, body, currency=body["currency"])
     if "days_until_due" in params:
         new["due_date"] = invoicing.due_in(work, params["days_until_due"])
     before = {**body}
     work.change(body, **new)
+    if any(name in params for name in TERMS.split()):
+        invoicing.retotal(work, body)
     if body["status"] == "draft" and {"auto_advance", "automatically_finalizes_at"} & new.keys():
         invoicing.plan(work, body)
     elif "auto_advance" in new:
