@@ -26,6 +26,8 @@ class Config:
     redirect_wait: seconds a hosted page waits for the acknowledgement of its event.
     tax_rate: the percentage that `automatic_tax` levies on everything.
     chaos: what goes wrong by itself; by default nothing.
+    portal_saved: the account's owner has saved the portal's settings once, so there is a default
+        configuration, as in most accounts; a new one has none.
     """
 
     base_url: str = "http://127.0.0.1:12111"
@@ -40,3 +42,4 @@ class Config:
     redirect_wait: float = 10.0
     tax_rate: Decimal = Decimal(0)
     chaos: Chaos = field(default_factory=Chaos)
+    portal_saved: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.contract.routes import PLACEHOLDER, Route, routes
 
-Run = Callable[..., Body]
+Run = Callable[..., Any]  # a Body, or a Download
 Show = Callable[..., Body | None]
 Job = Callable[..., None]
 Follow = Callable[..., None]
@@ -20,6 +20,14 @@ Having = tuple[str, Collection[object]]
 
 class Misdeclared(Exception):
     """Two behaviours claim one route, or one claims a route that Stripe does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What a behaviour answers with when it is no object but a file."""
+
+    content: bytes
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +46,11 @@ class Behaviour:
     takes: frozenset[str] | None
     older: frozenset[str] = frozenset()
 
-    def __call__(self, work: Any, params: Body, ids: Mapping[str, str]) -> Body:
-        if self.takes == frozenset():
-            return self.run(work, **ids)
-        return self.run(work, params, **ids)
+    def __call__(self, work: Any, params: Body, ids: Mapping[str, str]) -> Body | Download:
+        answer: Body | Download = (
+            self.run(work, **ids) if self.takes == frozenset() else self.run(work, params, **ids)
+        )
+        return answer
 
 
 @dataclass(eq=False)

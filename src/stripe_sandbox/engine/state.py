@@ -122,6 +122,7 @@ class State:
             self._take_back(mark)
             raise
 
+<<<<<<< HEAD
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
         """The changes made within are taken back when it ends; until then they can be looked at."""
@@ -130,6 +131,15 @@ class State:
             yield
         finally:
             self._take_back(mark)
+=======
+    def clear(self) -> None:
+        """Forget every row, here and in the file; never within a transaction."""
+        self._tables.clear()
+        self._agendas.clear()
+        if self._file:
+            with self._file:
+                self._file.execute("DELETE FROM row")
+>>>>>>> main
 
     def close(self) -> None:
         if self._file:

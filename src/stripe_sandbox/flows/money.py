@@ -60,11 +60,16 @@ def known_currency(currency: str, *, param: str = "currency") -> str:
 
 def display(amount: int, currency: str) -> str:
     """`$100.00`, `¥500`, `CHF 12.50`."""
+    symbol = _SYMBOLS.get(currency, f"{currency.upper()} ")
+    return ("-" if amount < 0 else "") + symbol + in_major_units(abs(amount), currency, "{:,}")
+
+
+def in_major_units(amount: int, currency: str, whole: str = "{}") -> str:
+    """`-1250.00`; `whole` formats what stands before the point."""
     digits = exponent(currency)
-    sign, whole = ("-", -amount) if amount < 0 else ("", amount)
-    major, minor = divmod(whole, 10**digits)
-    figure = f"{major:,}" + (f".{minor:0{digits}d}" if digits else "")
-    return sign + _SYMBOLS.get(currency, f"{currency.upper()} ") + figure
+    major, minor = divmod(abs(amount), 10**digits)
+    point = f".{minor:0{digits}d}" if digits else ""
+    return ("-" if amount < 0 else "") + whole.format(major) + point
 
 
 def require_chargeable(amount: int, currency: str, *, param: str = "amount") -> None:

@@ -1,6 +1,5 @@
 """Paying with a payment intent: attempts, and the authentication they may need."""
 
-import logging
 import secrets
 from collections.abc import Iterable
 from typing import Any
@@ -17,8 +16,6 @@ from stripe_sandbox.flows.collecting import begin_debit, collect
 from stripe_sandbox.flows.declining import fail, give_back
 from stripe_sandbox.resources.charges import record_charge
 from stripe_sandbox.resources.payment_methods import attach, instrument_of
-
-log = logging.getLogger("stripe_sandbox.cards")
 
 TYPES = ("card", "us_bank_account", "sepa_debit")
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -144,8 +141,6 @@ def _take(work: Work, intent: Body, method: Body, instrument: Instrument) -> Non
     if instrument.decline:
         fail(work, intent, method, instrument.decline)
     charge = record_charge(work, intent, method, status="succeeded")
-    if instrument.later:
-        log.warning("%s: %s would follow; it is not simulated", charge["id"], instrument.later)
     work.change(intent, latest_charge=charge["id"])
     if intent["capture_method"] == "manual":
         work.change(intent, status="requires_capture", amount_capturable=intent["amount"])
