@@ -114,12 +114,18 @@ def _position(items: list[Body], label: str, params: Body, cursor: str) -> int:
     return found
 
 
+def filters(resource: Resource, name: str) -> bool:
+    """Whether the generic list honours this parameter."""
+    declared = fields(resource_class(resource.object))
+    return name in {*_PAGING, *resource.filters, "created", *declared}
+
+
 def _filter(resource: Resource, name: str, *, url: str) -> Filter:
     if name in resource.filters:
         return resource.filters[name]
     if name == "created":
         return within("created")
-    if name not in fields(resource_class(resource.object)):
+    if not filters(resource, name):
         raise not_simulated(f"the parameter {name} of GET {url}")
     return lambda body, wanted: _id(body.get(name)) == wanted
 

@@ -58,9 +58,12 @@ def attempt(
     *,
     off_session: bool = False,
     return_url: str | None = None,
+    waits: bool = False,
 ) -> None:
     """Confirm an intent: afterwards it is succeeded, processing, waiting for capture or for the
     customer.
+
+    Off session nobody can authenticate, so that fails, unless it `waits` until the customer can.
 
     Raises:
         CardDeclined: it is not; the failed charge stays, and the intent wants another method.
@@ -70,7 +73,7 @@ def attempt(
     work.change(intent, payment_method=method["id"], last_payment_error=None, next_action=None)
     if not _needs_authentication(work, method, instrument, off_session=off_session):
         _take(work, intent, method, instrument)
-    elif off_session:
+    elif off_session and not waits:
         fail(work, intent, method, AUTHENTICATION_REQUIRED)
     else:
         action = next_action(work, intent, return_url)
