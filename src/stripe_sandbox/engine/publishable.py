@@ -84,7 +84,9 @@ def admit(work: Work, call: Call, route: Route, ids: dict[str, str]) -> Call:
     beyond = params.keys() - set(permission.takes.split())
     if beyond:
         name = min(beyond)
-        raise invalid(f"A publishable API key cannot be used with the parameter {name}.", param=name)
+        raise invalid(
+            f"A publishable API key cannot be used with the parameter {name}.", param=name
+        )
     return replace(call, params=params)
 
 
