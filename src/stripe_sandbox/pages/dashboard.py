@@ -118,7 +118,7 @@ class Dashboard:
                 secret=lambda endpoint: work.note(endpoint["id"])["secret"],
                 paused=courier.paused,
                 waiting=len(work.state.rows(DELIVERY)),
-                attempts=list(islice(reversed(courier.attempts), 2 * browsing.PAGE)),
+                attempts=list(islice(reversed(courier.attempts), browsing.PAGE // 2)),
             )
 
     async def clocks(self, _: Request) -> Response:
