@@ -105,7 +105,8 @@ class Dashboard:
         call = next((call for call in self._sandbox.requests if call.id == id), None)
         if call is None:
             text = "Only the last 500 calls are kept, and only while the sandbox runs."
-            return notice("No such request", text, link=("Requests", "/dashboard/requests"))
+            link = ("Requests", "/dashboard/requests")
+            return notice("No such request", text, link=link, status=404)
         return self._page("request", id, call=call)
 
     async def webhooks(self, _: Request) -> Response:

@@ -3,6 +3,8 @@
 import secrets
 import time
 
+import stripe
+
 from stripe_sandbox.config import CONFIGURED_ENDPOINT
 from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
@@ -76,7 +78,7 @@ def configure_endpoint(work: Work) -> None:
         return
     if endpoint is None:
         endpoint = work.create("webhook_endpoint", id=CONFIGURED_ENDPOINT, enabled_events=["*"])
-    work.change(endpoint, url=url, status="enabled")
+    work.change(endpoint, api_version=stripe.api_version, url=url, status="enabled")
     kept = work.note(CONFIGURED_ENDPOINT).get("secret")
     secret = work.config.webhook_secret or kept or _new_secret()
     work.remember(CONFIGURED_ENDPOINT, secret=secret)
