@@ -56,6 +56,7 @@ KEY = "sk_test_of_the_cli"
 PACKAGE = "@stripe/cli"
 PATIENCE = 60  # seconds for one command of the CLI
 CRASHES = ("panic:", "fatal error:")
+QUIET = {"STRIPE_CLI_TELEMETRY_OPTOUT": "1"}  # its telemetry now and then crashes it at the end
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -195,12 +196,12 @@ async def sandbox() -> AsyncIterator[str]:
 
 
 async def run(home: Path, *command: str) -> str:
-    """What a program says that finds nobody's settings at home.
+    """What a program says that finds no settings but its own.
 
     Raises:
         Failed: it ended with an error, or not at all.
     """
-    environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    environment = {**os.environ, **QUIET, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=home, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
     )

@@ -18,6 +18,7 @@ from stripe_sandbox.http import Api
 from stripe_sandbox.pages import stripe_js
 from stripe_sandbox.pages.challenge_page import ChallengePage
 from stripe_sandbox.pages.checkout_page import CheckoutPage
+from stripe_sandbox.pages.downloads import Downloads
 from stripe_sandbox.pages.portal_page import PortalPage
 from stripe_sandbox.pages.rendering import STATIC, notice
 
@@ -36,6 +37,7 @@ class App:
                 *CheckoutPage(sandbox).routes(),
                 *ChallengePage(sandbox).routes(),
                 *PortalPage(sandbox).routes(),
+                *Downloads(sandbox).routes(),
                 *stripe_js.ROUTES,
             ],
             lifespan=self.lifespan,

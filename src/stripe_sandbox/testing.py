@@ -107,7 +107,10 @@ class Bench:
     async def open(
         cls, config: Config | None = None, *, shop: Shop | None = None
     ) -> AsyncIterator[Self]:
-        """A bench that settles and retries only when it is told to, unless `config` says else."""
+        """A bench that settles and retries only when it is told to, unless `config` says else.
+
+        At the end every event, and what was delivered of it, is held against the SDK's types.
+        """
         config = config or Config(
             base_url="http://sandbox.test",
             webhook_url=WEBHOOK,
@@ -122,10 +125,16 @@ class Bench:
             transport=httpx2.ASGITransport(app), base_url=config.base_url, auth=(KEY, "")
         )
         client = stripe.StripeClient(
-            KEY, http_client=InProcess(incoming), base_addresses={"api": config.base_url}
+            KEY,
+            http_client=InProcess(incoming),
+            base_addresses={"api": config.base_url, "files": config.base_url},
         )
         try:
             yield cls(app, client, incoming, shop)
+            for event in app.sandbox.state.rows("event").values():
+                check(event)
+            for delivery in shop.received:
+                check(delivery.event)
         finally:
             await app.sandbox.aclose()
             await incoming.aclose()

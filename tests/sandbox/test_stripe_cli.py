@@ -113,7 +113,8 @@ async def test_the_cli_itself_triggers_events(bench: Bench, tmp_path: Path) -> N
 
 async def run_program(home: Path, *command: str) -> str:
     """What the program says; it may write into this folder alone."""
-    environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    quiet = {"STRIPE_CLI_TELEMETRY_OPTOUT": "1"}  # its telemetry now and then crashes it at the end
+    environment = {**os.environ, **quiet, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=home,
