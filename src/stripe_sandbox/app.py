@@ -12,10 +12,13 @@ from starlette.types import Receive, Scope, Send
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.control import Control
+from stripe_sandbox.cors import AnyOrigin
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.http import Api
+from stripe_sandbox.pages import stripe_js
 from stripe_sandbox.pages.challenge_page import ChallengePage
 from stripe_sandbox.pages.checkout_page import CheckoutPage
+from stripe_sandbox.pages.downloads import Downloads
 from stripe_sandbox.pages.portal_page import PortalPage
 from stripe_sandbox.pages.rendering import STATIC, notice
 
@@ -25,7 +28,7 @@ class App:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._api = Api(sandbox)
+        self._api = AnyOrigin(Api(sandbox))
         self._rest = Router(
             routes=[
                 Route("/", _front, methods=["GET"]),
@@ -34,6 +37,8 @@ class App:
                 *CheckoutPage(sandbox).routes(),
                 *ChallengePage(sandbox).routes(),
                 *PortalPage(sandbox).routes(),
+                *Downloads(sandbox).routes(),
+                *stripe_js.ROUTES,
             ],
             lifespan=self.lifespan,
         )

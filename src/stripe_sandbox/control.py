@@ -8,11 +8,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stripe_sandbox.contract.errors import StripeError
 from stripe_sandbox.engine.chaos import Chaos, Story
 from stripe_sandbox.engine.faults import Fault
 from stripe_sandbox.engine.permissions import KeyRule
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.work import DELIVERY, JOB
+from stripe_sandbox.resources.disputes import win_late
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -25,6 +27,7 @@ class Control:
         return [
             Route("/_sandbox/health", self.health, methods=["GET"]),
             Route("/_sandbox/settle", self.settle, methods=["POST"]),
+            Route("/_sandbox/disputes/{dispute}/win", self.win_dispute, methods=["POST"]),
             Route("/_sandbox/faults", self.add_fault, methods=["POST"]),
             Route("/_sandbox/faults", self.clear_faults, methods=["DELETE"]),
             Route("/_sandbox/chaos", self.show_chaos, methods=["GET"]),
@@ -49,6 +52,13 @@ class Control:
 
     async def settle(self, _: Request) -> Response:
         return JSONResponse({"settled": self._sandbox.settle()})
+
+    async def win_dispute(self, request: Request) -> Response:
+        try:
+            with self._sandbox.work() as work:
+                return JSONResponse(win_late(work, request.path_params["dispute"]))
+        except StripeError as error:
+            return JSONResponse({"error": error.error}, error.status)
 
     async def add_fault(self, request: Request) -> Response:
         return await _add(request, Fault, self._sandbox.faults.add)

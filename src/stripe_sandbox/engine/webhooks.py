@@ -13,6 +13,7 @@ import orjson
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.contract.versions import version_of
 from stripe_sandbox.engine.alarm import Alarm
 from stripe_sandbox.engine.state import State
 from stripe_sandbox.engine.table import Row
@@ -169,8 +170,7 @@ class Courier:
 
 def _as_seen_by(event: Body, endpoint: Body) -> Body:
     """The endpoint's version is named; the shape stays the SDK's."""
-    version = endpoint["api_version"]
-    return {**event, "api_version": version} if version else event
+    return {**event, "api_version": version_of(endpoint["api_version"])}
 
 
 def _release(state: State, row: Row) -> None:

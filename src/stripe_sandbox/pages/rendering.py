@@ -41,6 +41,15 @@ def render(template: str, *, title: str, status: int = 200, **values: Any) -> HT
     return HTMLResponse(text, status, _HEADERS)
 
 
+def embeddable(page: HTMLResponse) -> HTMLResponse:
+    """Any site may show this page in a frame, and its script may call the API."""
+    policy = page.headers["Content-Security-Policy"]
+    page.headers["Content-Security-Policy"] = policy.replace(
+        "frame-ancestors 'none'", "connect-src 'self'"
+    )
+    return page
+
+
 def notice(
     heading: str, text: str, *, link: tuple[str, str | None] = ("", None), status: int = 200
 ) -> HTMLResponse:

@@ -158,7 +158,7 @@ def _confirm(work: Work, intent: Body, params: Body) -> Body:
             payment_intent=dict(intent),
         )
     strict = bool(params.get("off_session")) or bool(params.get("error_on_requires_action"))
-    paying.attempt(work, intent, method, off_session=strict, return_url=params.get("return_url"))
+    paying.attempt(work, intent, method, off_session=strict, return_url=paying.way_back(params))
     return intent
 
 

@@ -2,6 +2,8 @@
 
 import secrets
 
+import stripe
+
 from stripe_sandbox.config import CONFIGURED_ENDPOINT
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes, given
@@ -58,7 +60,7 @@ def configure_endpoint(work: Work) -> None:
         return
     if endpoint is None:
         endpoint = work.create("webhook_endpoint", id=CONFIGURED_ENDPOINT, enabled_events=["*"])
-    work.change(endpoint, url=url, status="enabled")
+    work.change(endpoint, api_version=stripe.api_version, url=url, status="enabled")
     kept = work.note(CONFIGURED_ENDPOINT).get("secret")
     secret = work.config.webhook_secret or kept or f"whsec_{secrets.token_hex(16)}"
     work.remember(CONFIGURED_ENDPOINT, secret=secret)
