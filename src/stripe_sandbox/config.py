@@ -24,6 +24,8 @@ class Config:
     delivery_slots: deliveries under way at one time.
     redirect_wait: seconds a hosted page waits for the acknowledgement of its event.
     chaos: what goes wrong by itself; by default nothing.
+    portal_saved: the account's owner has saved the portal's settings once, so there is a default
+        configuration, as in most accounts; a new one has none.
     """
 
     base_url: str = "http://127.0.0.1:12111"
@@ -37,3 +39,4 @@ class Config:
     delivery_slots: int = 16
     redirect_wait: float = 10.0
     chaos: Chaos = field(default_factory=Chaos)
+    portal_saved: bool = False

@@ -23,6 +23,7 @@ from stripe_sandbox.contract.versions import in_todays_words, is_todays, version
 from stripe_sandbox.engine import publishable
 from stripe_sandbox.engine.calls import Answer, Call, find_route, perform
 from stripe_sandbox.engine.faults import Fault, Plan
+from stripe_sandbox.engine.request_log import KEPT, LoggedCall
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.work import Origin
 
@@ -47,11 +48,13 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         request_id = f"req_{secrets.token_hex(7)}"
+        started = time.perf_counter()
         try:
             answer = await self._answer(request, request_id)
         except StripeError as error:
             answer = Answer.of_error(error)
         except ConnectionCut:
+            self._note(request, request_id, Answer(0, b""), started)
             await send({"type": "http.response.start", "status": 200, "headers": _ONE_MORE_BYTE})
             raise
         except Exception:
@@ -59,10 +62,25 @@ class Api:
             answer = Answer.of_error(StripeError(500, "api_error", "An unknown error occurred."))
         if getattr(request.state, "by_page", False):
             answer = publishable.redacted(answer)
+        self._note(request, request_id, answer, started)
         log.info("%s %s %s %s", request.method, request.url.path, answer.status, request_id)
         headers = _headers(request, answer, request_id)
         response = Response(answer.content, answer.status, headers, answer.media_type)
         await response(scope, receive, send)
+
+    def _note(self, request: Request, request_id: str, answer: Answer, started: float) -> None:
+        self._sandbox.requests.append(
+            LoggedCall(
+                id=request_id,
+                method=request.method,
+                path=request.url.path,
+                idempotency_key=request.headers.get("idempotency-key"),
+                params=getattr(request.state, "params", {}),
+                status=answer.status,
+                content=answer.content[:KEPT],
+                seconds=time.perf_counter() - started,
+            )
+        )
 
     async def _answer(self, request: Request, request_id: str) -> Answer:
         verb, path = request.method.lower(), request.url.path
@@ -72,6 +90,7 @@ class Api:
         params = await _params(request)
         older = _is_older(request)
         params = in_todays_words(path, params) if older and verb == "post" else params
+        request.state.params = params
         call = Call(verb, path, params, Origin(request_id, key), older=older)
         route, ids = find_route(self._sandbox.catalogue, call)
         if api_key.startswith("pk_"):

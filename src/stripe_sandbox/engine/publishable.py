@@ -45,15 +45,11 @@ _OF_INTENTS = (
     " livemode next_action payment_method payment_method_types status"
 )
 _SHOWN = {
-    "payment_intent": frozenset(
-        f"{_OF_INTENTS} amount canceled_at capture_method confirmation_method currency"
-        " last_payment_error processing receipt_email setup_future_usage shipping".split()
-    ),
-    "setup_intent": frozenset(f"{_OF_INTENTS} last_setup_error usage".split()),
-    "payment_method": frozenset(
-        "id object allow_redisplay billing_details card created livemode sepa_debit type"
-        " us_bank_account".split()
-    ),
+    "payment_intent": f"{_OF_INTENTS} amount canceled_at capture_method confirmation_method"
+    " currency last_payment_error processing receipt_email setup_future_usage shipping",
+    "setup_intent": f"{_OF_INTENTS} last_setup_error usage",
+    "payment_method": "id object allow_redisplay billing_details card created livemode sepa_debit"
+    " type us_bank_account",
 }
 _HIDDEN = frozenset({"fingerprint"})
 
@@ -114,5 +110,5 @@ def _shown(value: Any) -> Any:
     kind = value.get("object")
     if kind and kind not in _SHOWN:
         return value.get("id")
-    names = _SHOWN.get(kind, frozenset(value))
-    return {name: _shown(part) for name, part in value.items() if name in names - _HIDDEN}
+    names = set(_SHOWN[kind].split() if kind else value) - _HIDDEN
+    return {name: _shown(part) for name, part in value.items() if name in names}

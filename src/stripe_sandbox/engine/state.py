@@ -123,6 +123,14 @@ class State:
                 self._restore(*self._journal.pop())
             raise
 
+    def clear(self) -> None:
+        """Forget every row, here and in the file; never within a transaction."""
+        self._tables.clear()
+        self._agendas.clear()
+        if self._file:
+            with self._file:
+                self._file.execute("DELETE FROM row")
+
     def close(self) -> None:
         if self._file:
             self._file.close()

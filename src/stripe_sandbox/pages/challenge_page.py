@@ -88,8 +88,7 @@ class ChallengePage:
         note, object = self._note(intent), intent["object"]
         if "return_url" not in note:
             what = "payment" if object == "payment_intent" else "setup"
-            done = notice("Authentication", f"The {what} is now {intent['status']}.")
-            return embeddable(done)
+            return embeddable(notice("Authentication", f"The {what} is now {intent['status']}."))
         outcome = {
             object: intent["id"],
             f"{object}_client_secret": intent["client_secret"],
