@@ -165,11 +165,6 @@ ERRORS = [
     ),
     fail(
         "customers.list",
-        {"expand": ["data.nothing"]},
-        sees={"class": "InvalidRequestError", "message": "~cannot be expanded"},
-    ),
-    fail(
-        "customers.list",
         api_key="sk_nonsense",
         sees={"class": "AuthenticationError", "status": 401},
     ),
@@ -187,6 +182,11 @@ ERRORS = [
         idempotency_key="walk-1",
     ),
     do("customers.list", sees={"data.#": 1}),
+    fail(
+        "customers.list",
+        {"expand": ["data.nothing"]},
+        sees={"class": "InvalidRequestError", "message": "~cannot be expanded"},
+    ),
 ]
 
 PAID = {
@@ -271,7 +271,7 @@ DISPUTES = [
     ),
     do(
         "disputes.update $found.data.0.id",
-        {"evidence": {"customer_name": "Jenny"}},
+        {"evidence": {"customer_name": "Jenny"}, "submit": False},
         sees={"status": "needs_response", "evidence.customer_name": "Jenny"},
     ),
     do(
@@ -379,8 +379,8 @@ REPORTS = [
     do("files.list", sees={"data.#": 1, "data.0.purpose": "finance_report_run"}),
     fail(
         "reporting.report_runs.create",
-        {"report_type": "nothing.1"},
-        sees={"class": "InvalidRequestError"},
+        {"parameters": {"interval_start": 0}},
+        sees={"code": "parameter_missing", "param": "report_type"},
     ),
     do(
         "events.list",

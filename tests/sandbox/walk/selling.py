@@ -1,6 +1,6 @@
 """What is sold and to whom: catalogue, discounts, customers, Checkout, portal, endpoints."""
 
-from sandbox.walk.steps import Step, do, fail
+from sandbox.walk.steps import do, fail
 
 CATALOGUE = [
     do(
@@ -187,10 +187,6 @@ CARD = do(
 )
 
 
-def open_page(session: str) -> Step:
-    return do(f"GET /v1/payment_pages/{{${session}.id}}", sees={"object": "checkout.session"})
-
-
 CHECKOUT = [
     CARD,
     do(
@@ -226,7 +222,7 @@ CHECKOUT = [
         "checkout.sessions.line_items.list $session.id",
         sees={"data.#": 1, "data.0.quantity": 2, "data.0.amount_total": 3000},
     ),
-    open_page("session"),
+    do("GET /v1/payment_pages/{$session.id}", sees={"session_id": "$session.id"}),
     do(
         "POST /v1/payment_pages/{$session.id}/confirm",
         {"payment_method": "$card.id", "expected_amount": 3000},

@@ -1,9 +1,8 @@
-// The walk as stripe-node makes it: the stories come as JSON, what is not as it should be goes out.
+// One story as stripe-node walks it: it comes as JSON, and what is not as it should be is printed.
 
-import { readFileSync } from "node:fs";
 import Stripe from "stripe";
 
-const { url, key, stories } = JSON.parse(readFileSync(0, "utf8"));
+const { url, key, steps } = JSON.parse(process.argv[2]);
 const address = new URL(url);
 const stripe = new Stripe(key, {
   host: address.hostname,
@@ -18,7 +17,7 @@ const pascal = (name) => camel(`_${name}`);
 /** A method by its Python name; a resource below another is a method of that one here. */
 function method(name) {
   const parts = name.split(".");
-  const verb = parts.pop();
+  const verb = parts.pop().replace(/^delete$/, "del");
   let [found, parent, last] = [stripe, null, null];
   for (const part of parts) [parent, last, found] = [found, part, found?.[camel(part)]];
   const nested = `${camel(verb)}${last && pascal(last)}`;
@@ -64,7 +63,8 @@ async function made(step, words, params) {
     return (await fetch(`${url}/_sandbox/settle`, { method: "POST" })).json();
   if (first === "download") {
     const headers = { Authorization: `Bearer ${key}` };
-    const answer = await fetch(new URL(second, url), { headers });
+    const { pathname } = new URL(second, url); // it may name another host, as behind a proxy
+    const answer = await fetch(new URL(pathname, url), { headers });
     const type = answer.headers.get("content-type");
     return { status: answer.status, text: await answer.text(), type };
   }
@@ -77,8 +77,7 @@ async function made(step, words, params) {
   const options = Object.fromEntries(
     Object.entries(step.options).map(([name, value]) => [camel(name), value]),
   );
-  const given = Object.keys(params).length ? [params] : [];
-  return method(first)(...words.slice(1), ...given, options);
+  return method(first)(...words.slice(1), params, options);
 }
 
 async function answerTo(step, known, problems) {
@@ -116,9 +115,4 @@ async function walk(steps) {
   return problems;
 }
 
-const problems = {};
-for (const [name, steps] of Object.entries(stories)) {
-  const found = await walk(steps);
-  if (found.length) problems[name] = found;
-}
-process.stdout.write(JSON.stringify({ problems, api: Stripe.API_VERSION ?? null }));
+process.stdout.write(JSON.stringify({ problems: await walk(steps), api: stripe.getApiField("version") }));

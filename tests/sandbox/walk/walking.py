@@ -103,12 +103,12 @@ def asynchronous(client: stripe.StripeClient) -> Perform:
     async def perform(step: Step, words: list[str], params: Json) -> Json:
         if words[0] in ("GET", "POST", "DELETE"):
             answer = await client.raw_request_async(words[0].lower(), words[1], **params)
-            return answer.to_dict()
+            return plain(client, answer)
         if words[0] == "all":
             page = await method(client, f"{words[1]}_async")(params)
             return {"data": [found.to_dict() async for found in page.auto_paging_iter()]}
         call = method(client, f"{words[0]}_async")
-        return (await call(*words[1:], params, step.options)).to_dict()
+        return dict((await call(*words[1:], params, step.options)).to_dict())
 
     return perform
 
@@ -116,13 +116,17 @@ def asynchronous(client: stripe.StripeClient) -> Perform:
 def synchronous(client: stripe.StripeClient) -> Callable[[Step, list[str], Json], Json]:
     def perform(step: Step, words: list[str], params: Json) -> Json:
         if words[0] in ("GET", "POST", "DELETE"):
-            return client.raw_request(words[0].lower(), words[1], **params).to_dict()
+            return plain(client, client.raw_request(words[0].lower(), words[1], **params))
         if words[0] == "all":
             page = method(client, words[1])(params)
             return {"data": [found.to_dict() for found in page.auto_paging_iter()]}
-        return method(client, words[0])(*words[1:], params, step.options).to_dict()
+        return dict(method(client, words[0])(*words[1:], params, step.options).to_dict())
 
     return perform
+
+
+def plain(client: stripe.StripeClient, answer: Any) -> Json:
+    return client.deserialize(answer, api_mode="V1").to_dict()
 
 
 def method(client: stripe.StripeClient, name: str) -> Any:
