@@ -87,6 +87,16 @@ def add_line(work: Work, invoice: Body, line: Body) -> Body:
     return body
 
 
+def remove_line(work: Work, line: Body, *, keep_item: bool) -> None:
+    """Take a line off a draft; its item waits for another invoice, or goes too."""
+    if item := item_of(work, line):
+        if keep_item:
+            work.change(item, invoice=None)
+        else:
+            work.delete(item, leave_trace=True)
+    work.delete(line, leave_trace=False)
+
+
 def retotal(work: Work, invoice: Body) -> Body:
     """Sum up the lines; returns what `previous_attributes` shows of it."""
     lines = lines_of(work, invoice)

@@ -34,8 +34,16 @@ _AMOUNTS = "amount price_data pricing quantity unit_amount_decimal"
 )
 def create(work: Work, params: Body) -> Body:
     customer, invoice = _whose(work, params)
+    item = new_item(work, params, customer, invoice)
+    if invoice:
+        _retotal(work, invoice)
+    return item
+
+
+def new_item(work: Work, params: Body, customer: Body, invoice: Body | None) -> Body:
+    """An item that waits, or that stands on a draft; whoever adds it to one calls `retotal`."""
     currency = params.get("currency") or (invoice or customer)["currency"]
-    priced = priced_fields(work, params, currency)
+    priced = _priced(work, params, currency)
     if invoice and priced["currency"] != invoice["currency"]:
         raise invalid(
             "The currency of the invoice item must match the currency of the invoice.",
@@ -58,11 +66,9 @@ def create(work: Work, params: Body) -> Body:
         },
     )
     bill_in(work, customer, priced["currency"])
-    work.emit("invoiceitem.created", item)
     if invoice:
         invoicing.add_line(work, invoice, item_line(work, item))
-        work.change(item, invoice=invoice["id"])
-        _retotal(work, invoice)
+    work.emit("invoiceitem.created", item)
     return item
 
 
@@ -72,7 +78,7 @@ def update(work: Work, params: Body, invoiceitem: str) -> Body:
     invoice = _editable_invoice(work, item)
     new = changes(item, params, _FIELDS)
     if {*_AMOUNTS.split()} & params.keys():
-        new |= priced_fields(work, _repriced(item, params), item["currency"])
+        new |= _priced(work, _repriced(item, params), item["currency"])
     work.change(item, **new)
     if invoice:
         line = _line_of(work, invoice, item)
@@ -93,7 +99,7 @@ def delete(work: Work, invoiceitem: str) -> Body:
     return work.delete(item, leave_trace=True)
 
 
-def priced_fields(work: Work, params: Body, currency: str | None) -> Body:
+def _priced(work: Work, params: Body, currency: str | None) -> Body:
     """Amount, currency, pricing and quantity out of the ways in which they can be given."""
     given_by = [
         name
