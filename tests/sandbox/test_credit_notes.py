@@ -19,8 +19,9 @@ async def paid(bench: Bench, *amounts: int) -> stripe.Invoice:
     return await bench.stripe.v1.invoices.pay_async(draft.id)
 
 
-async def credit(bench: Bench, of: stripe.Invoice, **params: Any) -> stripe.CreditNote:
-    return await bench.stripe.v1.credit_notes.create_async({"invoice": of.id, **params})
+async def credit(bench: Bench, of: stripe.Invoice, **given: Any) -> stripe.CreditNote:
+    params: Any = {"invoice": of.id, **given}
+    return await bench.stripe.v1.credit_notes.create_async(params)
 
 
 async def test_a_credit_note_on_an_open_invoice_lowers_what_is_due(bench: Bench) -> None:

@@ -86,14 +86,15 @@ async def test_a_card_that_wants_3ds_waits_for_the_customer(bench: Bench) -> Non
     error = waiting.value.error
     assert error
     assert error.code == "invoice_payment_intent_requires_action"
-    assert error.payment_intent.status == "requires_action"
+    intent = error.payment_intent
+    assert intent
+    assert intent.status == "requires_action"
     assert await new_events(bench, seen) == [
         "payment_intent.requires_action",
         "invoice.payment_action_required",
         "invoice.updated",
         "invoice.payment_failed",
     ]
-    intent = error.payment_intent
     answered = await bench.http.post(
         f"/3ds/{intent.id}",
         data={"client_secret": intent.client_secret, "outcome": "complete"},

@@ -6,6 +6,7 @@ from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.resources import invoiceitems
 from stripe_sandbox.resources.invoices import invoices
 
@@ -16,7 +17,9 @@ _ITEM = (
 
 
 @invoices.on(
-    "post", "/v1/invoices/create_preview", takes="currency customer invoice_items preview_mode"
+    "post",
+    "/v1/invoices/create_preview",
+    takes="automatic_tax currency customer discounts invoice_items preview_mode",
 )
 def create_preview(work: Work, params: Body) -> Body:
     if "customer" not in params:
@@ -34,8 +37,14 @@ def _draft(work: Work, customer: Body, params: Body) -> Body:
     lines = invoicing.pending_lines(work, customer, currency)
     if not lines:
         raise invalid("Nothing to invoice for customer", code="invoice_upcoming_none")
+    body = {"object": "invoice", "customer": customer["id"]}
     return invoicing.draft(
-        work, customer, currency=currency, billing_reason="upcoming", lines=lines
+        work,
+        customer,
+        currency=currency,
+        billing_reason="upcoming",
+        lines=lines,
+        **terms(work, params, body, currency=currency),
     )
 
 
