@@ -79,7 +79,9 @@ async def test_a_declined_card_leaves_the_invoice_open(bench: Bench) -> None:
 
 
 async def test_a_card_that_wants_3ds_waits_for_the_customer(bench: Bench) -> None:
-    opened = await finalized(bench, await customer(bench, "authenticationRequired"), 1_500)
+    time_ = await clock(bench)
+    ada = await customer(bench, "authenticationRequired", test_clock=time_.id)
+    opened = await finalized(bench, ada, 1_500)
     seen = len(await bench.events())
     with pytest.raises(stripe.CardError) as waiting:
         await bench.stripe.v1.invoices.pay_async(opened.id)
@@ -102,6 +104,7 @@ async def test_a_card_that_wants_3ds_waits_for_the_customer(bench: Bench) -> Non
     assert answered.is_success or answered.is_redirect
     paid = await bench.stripe.v1.invoices.retrieve_async(opened.id)
     assert (paid.status, paid.amount_paid) == ("paid", 1_500)
+    assert paid.status_transitions.paid_at == time_.frozen_time
 
 
 async def test_an_intent_that_the_client_confirms_pays_the_invoice(bench: Bench) -> None:

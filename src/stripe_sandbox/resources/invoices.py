@@ -92,7 +92,7 @@ def delete(work: Work, invoice: str) -> Body:
         raise refused("You can't delete invoices created by subscriptions.")
     for line in lines_of(work, body):
         invoicing.remove_line(work, line, keep_item=True)
-    invoicing.abandon(work, body)
+    work.unschedule(invoicing.FINALIZE, body)
     work.emit("invoice.deleted", body)
     return work.delete(body, leave_trace=False)
 
