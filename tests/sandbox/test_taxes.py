@@ -52,7 +52,7 @@ async def new_rate(bench: Bench, percentage: float, *, inclusive: bool) -> strip
 async def invoice_over(bench: Bench, amount: int, **params: object) -> stripe.Invoice:
     customer = await bench.stripe.v1.customers.create_async()
     draft = await bench.stripe.v1.invoices.create_async(
-        {"customer": customer.id, **params}  # type: ignore[typeddict-item]  # by name
+        {"customer": customer.id, **params}  # type: ignore[arg-type]  # by name
     )
     await bench.stripe.v1.invoice_items.create_async(
         {"customer": customer.id, "invoice": draft.id, "amount": amount, "currency": "usd"}
