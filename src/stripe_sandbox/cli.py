@@ -7,13 +7,16 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
+import httpx2
 import typer
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stripe_sandbox import triggers
 from stripe_sandbox.app import create_app
 from stripe_sandbox.config import Config
 from stripe_sandbox.engine.chaos import Chaos
@@ -21,23 +24,31 @@ from stripe_sandbox.engine.state import StateLocked, StateUnreadable
 from stripe_sandbox.http import ConnectionCut
 
 _HELP = """\
-An offline Stripe: the API, the hosted Checkout and customer portal, signed webhooks. No account, no
+An offline Stripe: the API, the hosted pages, signed webhooks and a dashboard. No account, no
 network, no real money.
 
-Point any official SDK at it; every sk_test_… key is accepted:
+Point any official SDK at it, or the Stripe CLI; every sk_test_… key is accepted:
 
 \b
     stripe.StripeClient(
         "sk_test_1", base_addresses={"api": "http://127.0.0.1:12111"}
     )
+    stripe --api-base http://127.0.0.1:12111 trigger charge.succeeded
 
-Send its webhooks to your service:
+See what happens, send events again, move clocks: http://127.0.0.1:12111/
+
+Send its webhooks to your service (more endpoints: POST /v1/webhook_endpoints):
 
 \b
-    stripe-sandbox --webhook-url http://127.0.0.1:8000/webhook \\
+    stripe-sandbox --webhook http://127.0.0.1:8000/webhook \\
                    --webhook-secret whsec_test
 
-Pay on the page:
+Let something happen:
+
+\b
+    stripe-sandbox trigger checkout.session.completed
+
+Pay on the pages:
 
 \b
     4242 4242 4242 4242   succeeds
@@ -49,6 +60,8 @@ at once with: curl -X POST http://127.0.0.1:12111/_sandbox/settle
 
 A route that is not simulated answers 501 and names itself.
 """
+
+_KEY = ("sk_test_of_the_command", "")
 
 app = typer.Typer(
     add_completion=False,
@@ -64,7 +77,7 @@ _BaseUrl = Annotated[
         show_default="the address it binds",
     ),
 ]
-_State = Annotated[
+_Data = Annotated[
     Path | None,
     typer.Option(
         help="File that keeps everything across restarts, kill -9 included.",
@@ -72,11 +85,19 @@ _State = Annotated[
         show_default="in memory",
     ),
 ]
-_WebhookUrl = Annotated[
-    str | None, typer.Option(help="Endpoint that receives every event, from the start on.")
+_Webhook = Annotated[
+    str | None,
+    typer.Option(help="Endpoint that receives every event, from the start on.", metavar="URL"),
 ]
 _WebhookSecret = Annotated[
     str | None, typer.Option(help="Its signing secret.", show_default="made up once and printed")
+]
+_RetryPace = Annotated[
+    float,
+    typer.Option(
+        help="Multiplies the pauses between attempts to deliver (0.5 s, growing to 10 min).",
+        min=0.001,
+    ),
 ]
 _Chaos = Annotated[
     str,
@@ -92,36 +113,88 @@ _LogLevel = Annotated[
 ]
 
 
-@app.command(help=_HELP)
+_Url = Annotated[str, typer.Option(help="Where the sandbox runs.")]
+_Event = Annotated[str, typer.Argument(help="Its type.", show_default="list them")]
+_HERE = "http://127.0.0.1:12111"
+
+
+@app.callback(invoke_without_command=True, help=_HELP)
 def serve(
+    context: typer.Context,
     *,
-    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to bind. There is no password: keep others out.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to bind; 0 takes a free one.")] = 12111,
     base_url: _BaseUrl = None,
-    state: _State = None,
-    webhook_url: _WebhookUrl = None,
+    data: _Data = None,
+    webhook: _Webhook = None,
     webhook_secret: _WebhookSecret = None,
+    retry_pace: _RetryPace = 1.0,
     settle_after: Annotated[
         float, typer.Option(help="Seconds until debits, pending refunds and fees settle.")
     ] = 3.0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Empty the state file first.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Empty the data file first.")] = False,
     chaos: _Chaos = "0",
     seed: _Seed = None,
     log_level: _LogLevel = "info",
+    state: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    webhook_url: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
+    if context.invoked_subcommand:
+        return
     logging.basicConfig(level=log_level.upper(), format="%(levelname)-7s %(name)s  %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     with closing(_listen(host, port)) as listener:
         config = Config(
             base_url=base_url or f"http://{host}:{listener.getsockname()[1]}",
-            state=state,
+            state=data or state,
             fresh=fresh,
-            webhook_url=webhook_url,
+            webhook_url=webhook or webhook_url,
             webhook_secret=webhook_secret,
             settle_after=settle_after,
             chaos=_read_chaos(chaos, seed),
         )
-        asyncio.run(_serve(config, listener, log_level))
+        delays = tuple(delay * retry_pace for delay in config.retry_delays)
+        asyncio.run(_serve(replace(config, retry_delays=delays), listener, log_level))
+
+
+@app.command()
+def trigger(event: _Event = "", url: _Url = _HERE) -> None:
+    """Make an event happen by doing what leads to it."""
+    if event not in triggers.events():
+        said = f"stripe-sandbox: there is no recipe for {event}; there are:" if event else ""
+        typer.echo("\n".join([said, *triggers.events()]).lstrip(), err=bool(event))
+        raise typer.Exit(1 if event else 0)
+    with _reach(url):
+        first, *others = asyncio.run(_trigger(event, url))
+    typer.echo(f"{event}  {first}")
+    typer.echo("made: " + ", ".join(others))
+
+
+@app.command()
+def resend(event: Annotated[str, typer.Argument(help="Its id, evt_…")], url: _Url = _HERE) -> None:
+    """Deliver an event once more to all who want it."""
+    with _reach(url):
+        answer = httpx2.post(f"{url}/v1/events/{event}/retry", auth=_KEY)
+    if answer.is_error:
+        _stop(f"stripe-sandbox: {answer.json()['error']['message']}")
+    typer.echo(f"{answer.json()['type']}  {event} is on its way")
+
+
+async def _trigger(event: str, url: str) -> list[str]:
+    async with httpx2.AsyncClient(base_url=url, auth=_KEY) as http:
+        return await triggers.trigger(http, event)
+
+
+@contextmanager
+def _reach(url: str) -> Iterator[None]:
+    try:
+        yield
+    except triggers.NotTriggered as problem:
+        _stop(f"stripe-sandbox: {problem}")
+    except httpx2.TransportError:
+        _stop(f"stripe-sandbox: no sandbox answers at {url}; start one with stripe-sandbox")
 
 
 def main() -> None:
