@@ -18,6 +18,7 @@ from stripe_sandbox.pages.challenge_page import ChallengePage
 from stripe_sandbox.pages.checkout_page import CheckoutPage
 from stripe_sandbox.pages.dashboard import Dashboard
 from stripe_sandbox.pages.downloads import Downloads
+from stripe_sandbox.pages.invoice_page import InvoicePage
 from stripe_sandbox.pages.portal_page import PortalPage
 from stripe_sandbox.pages.rendering import STATIC
 
@@ -35,6 +36,7 @@ class App:
                 *Dashboard(sandbox).routes(),
                 *CheckoutPage(sandbox).routes(),
                 *ChallengePage(sandbox).routes(),
+                *InvoicePage(sandbox).routes(),
                 *PortalPage(sandbox).routes(),
                 *Downloads(sandbox).routes(),
                 *stripe_js.ROUTES,

@@ -2,26 +2,21 @@
 
 import asyncio
 import logging
-import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import httpx2
 import typer
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from stripe_sandbox import triggers
-from stripe_sandbox.app import create_app
+from stripe_sandbox import serving, triggers
 from stripe_sandbox.config import Config
 from stripe_sandbox.engine.chaos import Chaos
 from stripe_sandbox.engine.state import StateLocked, StateUnreadable
-from stripe_sandbox.http import ConnectionCut
 
 _HELP = """\
 An offline Stripe: the API, the hosted pages, signed webhooks and a dashboard. No account, no
@@ -62,6 +57,7 @@ A route that is not simulated answers 501 and names itself.
 """
 
 _KEY = ("sk_test_of_the_command", "")
+_WHOLE = 100
 
 app = typer.Typer(
     add_completion=False,
@@ -107,6 +103,10 @@ _Chaos = Annotated[
         metavar="RATE|NAME=RATE,…",
     ),
 ]
+_TaxRate = Annotated[
+    str,
+    typer.Option(help="What automatic_tax levies on everything, in percent.", metavar="PERCENT"),
+]
 _Seed = Annotated[int | None, typer.Option(help="Same seed, same chaos.", show_default="drawn")]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], typer.Option(help="How much to tell.")
@@ -135,6 +135,7 @@ def serve(
         float, typer.Option(help="Seconds until debits, pending refunds and fees settle.")
     ] = 3.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the data file first.")] = False,
+    tax_rate: _TaxRate = "0",
     chaos: _Chaos = "0",
     seed: _Seed = None,
     log_level: _LogLevel = "info",
@@ -153,10 +154,15 @@ def serve(
             webhook_url=webhook or webhook_url,
             webhook_secret=webhook_secret,
             settle_after=settle_after,
+            tax_rate=_read_percent(tax_rate),
             chaos=_read_chaos(chaos, seed),
         )
         delays = tuple(delay * retry_pace for delay in config.retry_delays)
-        asyncio.run(_serve(replace(config, retry_delays=delays), listener, log_level))
+        try:
+            config = replace(config, retry_delays=delays)
+            asyncio.run(serving.serve(config, listener, log_level=log_level))
+        except (StateLocked, StateUnreadable) as error:
+            _stop(f"stripe-sandbox: {error}")
 
 
 @app.command()
@@ -211,8 +217,21 @@ def _read_chaos(text: str, seed: int | None) -> Chaos:
         )
 
 
+def _read_percent(text: str) -> Decimal:
+    try:
+        percent = Decimal(text)
+        sound = 0 <= percent <= _WHOLE
+    except InvalidOperation:
+        sound = False
+    if not sound:
+        _stop(f"stripe-sandbox: --tax-rate {text} is no percentage; give one such as 19 or 8.25")
+    return percent
+
+
 def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # Without it the body of an answer waits 40 ms for the acknowledgement of its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -221,62 +240,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         _stop(f"stripe-sandbox: cannot listen on {host}:{port}: {error.strerror}; try --port 0")
     return listener
-
-
-async def _serve(config: Config, listener: socket.socket, log_level: str) -> None:
-    application = create_app(config)
-    try:
-        application.sandbox.start()
-    except (StateLocked, StateUnreadable) as error:
-        _stop(f"stripe-sandbox: {error}")
-    _greet(config, application.sandbox.webhook_secret)
-    server = _Server(
-        uvicorn.Config(
-            _hang_up(application),
-            log_config=None,
-            date_header=False,
-            log_level="warning",
-            access_log=log_level == "debug",
-            timeout_graceful_shutdown=3,
-        )
-    )
-    await server.serve(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """Being told to stop is no failure: uvicorn's own would die of the signal in the end."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _greet(config: Config, secret: str | None) -> None:
-    kept = f"state in {config.state}" if config.state else "state in memory"
-    typer.echo(f"Offline Stripe on {config.base_url} ({kept}). No real money.")
-    if secret:
-        shown = "the given secret" if config.webhook_secret else secret
-        typer.echo(f"Events go to {config.webhook_url}, signed with {shown}")
-    if any(config.chaos.rates.values()):
-        typer.echo(f"Chaos reigns; --seed {config.chaos.seed} tells the same story again.")
-    sys.stdout.flush()
-
-
-def _hang_up(application: ASGIApp) -> ASGIApp:
-    """A cut connection is meant; the server need not log it as a crash."""
-
-    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await application(scope, receive, send)
-        except ConnectionCut:
-            return
-
-    return quiet
 
 
 def _stop(message: str) -> NoReturn:
