@@ -10,6 +10,7 @@ from stripe_sandbox.contract.errors import StripeError, invalid
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.pages import portal_plans
 from stripe_sandbox.pages.checkout_page import test_numbers
 from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 from stripe_sandbox.resources import customers, payment_methods
@@ -59,27 +60,28 @@ def _perform(work: Work, session: Body, values: Values) -> None:
     feature, action = _ACTIONS.get(values.get("action", ""), ("", None))
     if action is None or not _features(work, session)[feature]["enabled"]:
         raise invalid("The portal's settings do not allow this.")
-    action(work, session["customer"], values)
+    work.keep_time_of([session["customer"]])
+    action(work, session["customer"], values, _features(work, session)[feature])
 
 
-def _update_details(work: Work, customer: str, values: Values) -> None:
+def _update_details(work: Work, customer: str, values: Values, _: Body) -> None:
     new: Body = {key: values[key].strip() for key in ("email", "name") if key in values}
     if "email" in new and "@" not in new["email"]:
         raise invalid(f"Invalid email address: {new['email']}", param="email")
     customers.update(work, new, customer=customer)
 
 
-def _add_method(work: Work, customer: str, values: Values) -> None:
+def _add_method(work: Work, customer: str, values: Values, feature: Body) -> None:
     """A new card pays from now on, as it does on Stripe's page."""
     body = work.find("customer", customer)
     billing = {"name": values.get("holder") or None, "email": body["email"]}
     card = {"type": "card", "card": {"number": values.get("number", "")}}
     method = payment_methods.method_from_data(work, {**card, "billing_details": billing})
     payment_methods.attach(work, method, body)
-    _make_default(work, customer, {"method": method["id"]})
+    _make_default(work, customer, {"method": method["id"]}, feature)
 
 
-def _make_default(work: Work, customer: str, values: Values) -> None:
+def _make_default(work: Work, customer: str, values: Values, _: Body) -> None:
     method = payment_methods.one_of_customer(
         work, customer=customer, payment_method=values.get("method", "")
     )
@@ -87,17 +89,20 @@ def _make_default(work: Work, customer: str, values: Values) -> None:
     customers.update(work, {"invoice_settings": settings}, customer=customer)
 
 
-def _remove_method(work: Work, customer: str, values: Values) -> None:
+def _remove_method(work: Work, customer: str, values: Values, _: Body) -> None:
     id = values.get("method", "")
     payment_methods.one_of_customer(work, customer=customer, payment_method=id)
     payment_methods.detach(work, payment_method=id)
 
 
-_ACTIONS: dict[str, tuple[str, Callable[[Work, str, Values], None]]] = {
+_ACTIONS: dict[str, tuple[str, Callable[[Work, str, Values, Body], None]]] = {
     "details": ("customer_update", _update_details),
     "add": ("payment_method_update", _add_method),
     "default": ("payment_method_update", _make_default),
     "remove": ("payment_method_update", _remove_method),
+    "cancel": ("subscription_cancel", portal_plans.cancel),
+    "keep": ("subscription_cancel", portal_plans.keep),
+    "switch": ("subscription_update", portal_plans.switch),
 }
 
 
@@ -121,6 +126,9 @@ def _portal(
             _method(customer, m) for m in work.every("payment_method", customer=customer["id"])
         ],
         numbers=test_numbers(["card"]),
+        plans=portal_plans.plans(work, customer["id"], features["subscription_update"]),
+        at_period_end=features["subscription_cancel"]["mode"] != "immediately",
+        bills=portal_plans.bills(work, customer["id"]),
         changeable={"email", "name"} & set(features["customer_update"]["allowed_updates"]),
     )
 
