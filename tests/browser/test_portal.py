@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import httpx2
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from sandbox.subscribers import visit as subscribe
 from service.variants import listening
 from stripe_sandbox.testing import Bench
 
@@ -24,6 +26,12 @@ class Portal:
         methods = self.bench.stripe.v1.customers.payment_methods
         page = await methods.list_async(self.customer)
         return [method.card.last4 for method in page.data if method.card]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with Bench.open() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -105,3 +113,25 @@ async def test_a_phone_shows_all_of_it(browser: Browser, portal: Portal) -> None
     small = "[...document.querySelectorAll('input, .pay, .small')].map(e => e.offsetHeight)"
     assert min(height for height in await page.evaluate(small) if height) >= 38
     assert complaints == []
+
+
+async def test_a_plan_is_switched_cancelled_and_kept_and_its_bill_opens(
+    browser: Browser, bench: Bench
+) -> None:
+    subscriber = await subscribe(bench)
+    async with listening(bench.app) as url:
+        path = httpx2.URL(subscriber.portal.url).path
+        page, complaints = await visit(browser, f"{url}{path}")
+        await page.get_by_label("Switch to").select_option("Tea & cake, $120.00 per year")
+        await page.get_by_role("button", name="Switch plan").click()
+        await expect(page.get_by_text("Tea & cake, $120.00 per year")).to_be_visible()
+        await page.get_by_text("Cancel plan").press("Enter")
+        await page.get_by_role("button", name="Confirm the cancellation").press("Enter")
+        await expect(page.get_by_text("Ends on")).to_be_visible()
+        assert (await subscriber.now()).cancel_at_period_end
+        await page.get_by_role("button", name="Keep the plan").press("Enter")
+        await expect(page.get_by_text("Renews on")).to_be_visible()
+        bill = await page.locator(".lines .what > a").last.get_attribute("href")
+        await page.goto(f"{url}{httpx2.URL(bill or '').path}")
+        await expect(page.get_by_text("$15.00").first).to_be_visible()
+        assert complaints == []
