@@ -14,7 +14,12 @@ ENDED = ("canceled", "incomplete_expired")
 
 
 def cancel(
-    work: Work, subscription: Body, *, prorate: bool = False, invoice_now: bool = False
+    work: Work,
+    subscription: Body,
+    *,
+    prorate: bool = False,
+    invoice_now: bool = False,
+    behavior: str = "allow_incomplete",
 ) -> None:
     """Cancel at once by request; what is pending is billed, kept or dropped."""
     if prorate:
@@ -26,7 +31,7 @@ def cancel(
     if invoice_now and pending_of(work, subscription):
         invoice = bill(work, subscription, reason="subscription_update")
         work.change(subscription, latest_invoice=invoice["id"])
-        collect(work, subscription, invoice)
+        collect(work, subscription, invoice, behavior=behavior)
     elif not prorate:
         for item in [item for item in pending_of(work, subscription) if item["proration"]]:
             work.emit("invoiceitem.deleted", item)
@@ -61,9 +66,7 @@ def credits_for(
     """What items give back from this moment on; what is not billed gives nothing."""
     if at is None or subscription["status"] in ("trialing", "incomplete", "paused"):
         return []
-    anchor = subscription["billing_cycle_anchor"]
-    running = (item for item in items if item["current_period_end"] > at)
-    return [unused(work, item, anchor=anchor, at=at) for item in running]
+    return unused(work, items, at=at)
 
 
 def _open_invoices(work: Work, subscription: Body) -> Iterable[Body]:
