@@ -122,14 +122,6 @@ class State:
             self._take_back(mark)
             raise
 
-    def clear(self) -> None:
-        """Forget every row, here and in the file; never within a transaction."""
-        self._tables.clear()
-        self._agendas.clear()
-        if self._file:
-            with self._file:
-                self._file.execute("DELETE FROM row")
-
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
         """The changes made within are taken back when it ends; until then they can be looked at."""
@@ -138,6 +130,14 @@ class State:
             yield
         finally:
             self._take_back(mark)
+
+    def clear(self) -> None:
+        """Forget every row, here and in the file; never within a transaction."""
+        self._tables.clear()
+        self._agendas.clear()
+        if self._file:
+            with self._file:
+                self._file.execute("DELETE FROM row")
 
     def close(self) -> None:
         if self._file:

@@ -14,7 +14,7 @@ from stripe_sandbox.flows.money import display
 from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 
 _EMAIL = "buyer@example.com"
-_DEFAULTS = {
+CARD = {
     "number": "4242 4242 4242 4242",
     "expiry": "12 / 34",
     "cvc": "123",
@@ -137,7 +137,7 @@ class CheckoutPage:
     ) -> Response:
         total = _total(session)
         known = (session["customer_details"] or {}).get("email")
-        typed = {"email": known or _EMAIL, "promotion_code": "", **_DEFAULTS, **(typed or {})}
+        typed = {"email": known or _EMAIL, "promotion_code": "", **CARD, **(typed or {})}
         if problem:
             typed["cvc"] = ""
         needs_card = checkout.takes_method(session)

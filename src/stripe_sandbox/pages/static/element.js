@@ -127,6 +127,7 @@ addEventListener("message", ({ source, data, ports }) => {
   }
   $("types").hidden = types.length < 2;
   choose();
+  document.querySelector("main").hidden = false;
   new ResizeObserver(() => say("height", document.body.offsetHeight)).observe(document.body);
   say("ready");
 });

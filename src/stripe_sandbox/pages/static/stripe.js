@@ -82,6 +82,7 @@
       if (!place) throw new Error(`The selector you specified (${target}) applies to no DOM elements that are currently on the page.`);
       this.unmount();
       this.#frame = frameOf(`${HOME}/v3/element`, "Secure payment input frame");
+      Object.assign(this.#frame.style, { margin: "-5px", width: "calc(100% + 10px)" }); // room for the focus ring
       this.#frame.addEventListener("load", () => this.#connect(), { once: true });
       place.replaceChildren(this.#frame);
     }
