@@ -22,7 +22,6 @@ _NESTED = {
     "invoice_settings": "days_until_due description footer",
     "subscription_data": "description metadata trial_period_days",
 }
-_NOTHING: Body = {"lines": [], "items": [], "discounts": []}
 
 
 def change(work: Work, quote: Body, params: Body) -> None:
@@ -35,7 +34,10 @@ def change(work: Work, quote: Body, params: Body) -> None:
         customer = work.find("customer", params["customer"], param="customer")
         work.change(quote, customer=customer["id"], test_clock=customer["test_clock"])
     settled = {name: value for name, value in params.items() if name != "discounts"}
-    work.change(quote, **terms(work, settled, quote))
+    new = terms(work, settled, quote)
+    if "default_tax_rates" in new:
+        new["default_tax_rates"] = [rate["id"] for rate in new["default_tax_rates"]]
+    work.change(quote, **new)
     if "line_items" in params:
         _set_lines(work, quote, params["line_items"])
     if "discounts" in params:
@@ -173,7 +175,6 @@ def _sums(bill: Reckoning) -> Body:
 
 def _subscribe(work: Work, quote: Body, customer: Body) -> Body:
     bought = [_bought(*of) for of in _zipped(work.note(quote["id"]))]
-    recurs = [bool(line["price"]["recurring"]) for line in lines_of(work, quote)]
     data = quote["subscription_data"]
     chosen = {
         "days_until_due": quote["invoice_settings"]["days_until_due"],
@@ -184,10 +185,8 @@ def _subscribe(work: Work, quote: Body, customer: Body) -> Body:
     params = {
         **{name: value for name, value in chosen.items() if value is not None},
         **_terms(work, quote),
-        "items": [item for item, again in zip(bought, recurs, strict=True) if again],
-        "add_invoice_items": [
-            item for item, again in zip(bought, recurs, strict=True) if not again
-        ],
+        "items": [item for item in bought if item["price"]["recurring"]],
+        "add_invoice_items": [item for item in bought if not item["price"]["recurring"]],
         "collection_method": quote["collection_method"],
     }
     return subscribe(work, customer, params)
@@ -224,7 +223,7 @@ def _terms(work: Work, quote: Body) -> Body:
 
 
 def _bought(line: Body, rates: list[str]) -> Body:
-    bought = {"price": line["price"]["id"], "quantity": line["quantity"]}
+    bought = {"price": line["price"], "quantity": line["quantity"]}
     return {**bought, "tax_rates": rates} if rates else bought
 
 

@@ -136,8 +136,9 @@ def pend_extras(work: Work, subscription: Body, extras: Iterable[Body]) -> None:
     """Leave what is bought once for the next invoice: the parameter `add_invoice_items`."""
     for i, extra in enumerate(extras):
         require_simulated(extra, _EXTRA, where=f"add_invoice_items[{i}]")
-        ways = {**extra, "pricing": {"price": extra["price"]}} if "price" in extra else extra
-        details = {name: value for name, value in ways.items() if name != "price"}
+        details = dict(extra)
+        if price := details.pop("price", None):
+            details["pricing"] = {"price": price["id"] if isinstance(price, dict) else price}
         owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
         invoiceitems.create(work, {**details, **owner})
 
