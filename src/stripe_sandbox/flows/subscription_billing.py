@@ -182,12 +182,10 @@ def _trial_line(work: Work, subscription: Body, item: Body) -> Body:
 
 
 def _line(
-    work: Work, subscription: Body, item: Body, *, period: Period, **details: Unpack[LineDetails]
+    work: Work, of: Body, billed: Body, *, period: Period, **details: Unpack[LineDetails]
 ) -> Body:
+    """A line of this subscription for this item."""
+    details["subscription"], details["item"] = of, billed
     return price_line(
-        work,
-        price=item["price"],
-        quantity=item["quantity"],
-        period=period,
-        **LineDetails({**details, "subscription": subscription, "item": item}),
+        work, price=billed["price"], quantity=billed["quantity"], period=period, **details
     )
