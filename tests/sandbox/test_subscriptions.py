@@ -28,7 +28,7 @@ IS_PAID = [
 
 
 async def last_event(bench: Bench, type: str) -> Any:
-    page = await bench.stripe.v1.events.list_async({"type": type, "limit": 1})  # type: ignore[typeddict-item]  # by name
+    page = await bench.stripe.v1.events.list_async({"type": type, "limit": 1})
     return page.data[0].data.to_dict()
 
 
