@@ -16,7 +16,7 @@ from stripe_sandbox.flows.subscription_terms import LEAVE_DRAFT
 from stripe_sandbox.resources import invoiceitems
 
 _INHERITED = ("collection_method", "days_until_due")
-_EXTRA = frozenset({"price", "price_data", "quantity"})
+_EXTRA = frozenset({"discountable", "metadata", "price", "price_data", "quantity", "tax_rates"})
 
 
 def bill(
@@ -188,5 +188,5 @@ def _line(
         price=item["price"],
         quantity=item["quantity"],
         period=period,
-        **{**details, "subscription": subscription, "item": item},
+        **LineDetails({**details, "subscription": subscription, "item": item}),
     )
