@@ -51,13 +51,11 @@ def end(work: Work, subscription: Body, *, reason: str) -> None:
         status="canceled",
     )
     work.emit("customer.subscription.deleted", subscription)
-    for invoice in _open_invoices(work, subscription):
+    for invoice in _uncollected(work, subscription):
         if unbegun:
             invoicing.void(work, invoice)
         else:
-            invoice_payments.stop(work, invoice)
-            new = {"auto_advance": False, "next_payment_attempt": None}
-            work.announce("invoice.updated", invoice, **new)
+            _leave(work, invoice)
 
 
 def credits_for(
@@ -69,9 +67,18 @@ def credits_for(
     return unused(work, items, at=at)
 
 
-def _open_invoices(work: Work, subscription: Body) -> Iterable[Body]:
-    theirs = list(work.every("invoice", customer=subscription["customer"], status="open"))
-    return [invoice for invoice in theirs if subscription_id(invoice) == subscription["id"]]
+def _uncollected(work: Work, subscription: Body) -> list[Body]:
+    theirs = work.every("invoice", customer=subscription["customer"])
+    waiting = [invoice for invoice in theirs if invoice["status"] in ("draft", "open")]
+    return [invoice for invoice in waiting if subscription_id(invoice) == subscription["id"]]
+
+
+def _leave(work: Work, invoice: Body) -> None:
+    """Do nothing more with an invoice unless somebody asks for it."""
+    work.unschedule(invoicing.FINALIZE, invoice)
+    invoice_payments.stop(work, invoice)
+    new: Body = {"auto_advance": False, "automatically_finalizes_at": None}
+    work.announce("invoice.updated", invoice, **new, next_payment_attempt=None)
 
 
 def subscription_id(invoice: Body) -> str | None:

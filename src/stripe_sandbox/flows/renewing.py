@@ -175,10 +175,10 @@ def _give_up(work: Work, subscription: Body) -> None:
 
 def _end_as_planned(work: Work, subscription: Body) -> None:
     """What is still pending is billed, an hour later as ever."""
+    end(work, subscription, reason="cancellation_requested")
     if pending_of(work, subscription):
         invoice = bill(work, subscription, reason="subscription_cycle")
         work.change(subscription, latest_invoice=invoice["id"])
-    end(work, subscription, reason="cancellation_requested")
 
 
 def _collect_again(work: Work, subscription: Body) -> None:

@@ -7,6 +7,7 @@ from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.money import known_currency
 from stripe_sandbox.flows.previewing import as_preview, next_invoice
+from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.resources import invoiceitems
 from stripe_sandbox.resources.invoices import invoices
 
@@ -19,7 +20,8 @@ _ITEM = (
 @invoices.on(
     "post",
     "/v1/invoices/create_preview",
-    takes="currency customer invoice_items preview_mode subscription subscription_details",
+    takes="automatic_tax currency customer discounts invoice_items preview_mode subscription"
+    " subscription_details",
 )
 def create_preview(work: Work, params: Body) -> Body:
     subscription = None
@@ -31,7 +33,11 @@ def create_preview(work: Work, params: Body) -> Body:
         raise invalid(text, code="parameter_missing", param="customer")
     customer = work.find("customer", id, param="customer")
     with work.state.rehearsal():
-        return as_preview(_draft(work, customer, subscription, params))
+        invoice = _draft(work, customer, subscription, params)
+        if new := terms(work, params, invoice, currency=invoice["currency"]):
+            work.change(invoice, **new)
+            invoicing.retotal(work, invoice)
+        return as_preview(invoice)
 
 
 def _draft(work: Work, customer: Body, subscription: Body | None, params: Body) -> Body:
