@@ -150,6 +150,7 @@ def follow_customer(work: Work, customer: Body) -> None:
 
 
 subscriptions.follows("invoice.paid")(following.follow_payment)
+subscriptions.follows("payment_intent.processing")(following.follow_processing)
 subscriptions.follows("invoice.payment_failed")(following.follow_failure)
 subscriptions.follows("invoice.overdue")(following.follow_delay)
 subscriptions.follows("invoice.voided")(following.follow_void)
