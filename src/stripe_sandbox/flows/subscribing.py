@@ -5,7 +5,9 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments, invoicing
+from stripe_sandbox.flows.discounts import in_force
 from stripe_sandbox.flows.periods import boundary, period_around
+from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.flows.renewing import keep_time, trial_ends_soon, warn_of_trial_end
 from stripe_sandbox.flows.setting_up import new_setup_intent
 from stripe_sandbox.flows.subscription_billing import (
@@ -54,6 +56,8 @@ def subscribe(work: Work, customer: Body, params: Body, *, paid_by: Body | None 
     cut_short(work, subscription)
     work.change(subscription, items=shown(work, subscription))
     work.emit("customer.subscription.created", subscription)
+    for discount in in_force(work, subscription):
+        work.emit("customer.discount.created", discount)
     if trial_ends_soon(work, subscription):
         warn_of_trial_end(work, subscription)
     _bill_first(work, subscription, params, paid_by)
@@ -69,15 +73,18 @@ def _new(work: Work, customer: Body, params: Body, items: list[Body]) -> Body:
         require_one_currency(item["price"], currency, param=f"items[{i}][price]")
     sends = _collection(params) == "send_invoice"
     nothing_yet = _nothing_yet(params, anchor, trial_end, work.now)
+    id = work.new_id("subscription")
+    owner = {"object": "subscription", "customer": customer["id"]}
     return work.create(
         "subscription",
-        **default_settings(work, params),
+        id=id,
+        **default_settings(params),
         **given(params, _OWN),
+        **terms(work, params, owner, subscription=id, currency=currency),
         billing_cycle_anchor=anchor,
         billing_mode={"type": "flexible", "flexible": {"proration_discounts": "included"}},
         currency=currency,
         customer=customer["id"],
-        discounts=[],
         latest_invoice=None if nothing_yet else work.new_id("invoice"),
         start_date=work.now,
         status="trialing" if trial_end else "active" if sends or nothing_yet else "incomplete",

@@ -5,6 +5,14 @@
 const $ = (id) => document.getElementById(id);
 const NUMBERS = { card: "Card number", us_bank_account: "Account number", sepa_debit: "IBAN" };
 const EXPIRY = /^\s*(\d{1,2})\s*\/?\s*(?:20)?(\d{2})\s*$/;
+const VARIABLES = {
+  colorPrimary: "accent",
+  colorBackground: "paper",
+  colorText: "ink",
+  colorDanger: "bad",
+  borderRadius: "radius",
+  fontFamily: "font",
+};
 const FIELDS = [$("number"), $("expiry"), $("cvc")];
 let port = null;
 let key = "";
@@ -84,7 +92,11 @@ const ANSWERS = {
     if (checked.error) return checked;
     const body = new URLSearchParams({ ...details, type: chosen(), ...typed() });
     const asked = { method: "POST", headers: { Authorization: `Bearer ${key}` }, body };
-    return (await fetch("/v1/payment_methods", asked)).json();
+    try {
+      return await (await fetch("/v1/payment_methods", asked)).json();
+    } catch {
+      return { error: { type: "api_connection_error", message: "The offline Stripe cannot be reached." } };
+    }
   },
 };
 
@@ -92,7 +104,8 @@ function changed() {
   const found = problem();
   const empty = FIELDS.every((field) => !field.value);
   if (!found) show(null);
-  say("change", { complete: !found, empty, collapsed: false, value: { type: chosen() }, error: empty ? undefined : found?.error });
+  const error = empty ? undefined : found?.error;
+  say("change", { complete: !found, empty, collapsed: false, value: { type: chosen() }, error });
 }
 
 function choose() {
@@ -105,8 +118,7 @@ function choose() {
 
 function appear({ theme, variables }) {
   document.documentElement.dataset.theme = theme ?? "stripe";
-  const names = { colorPrimary: "accent", colorBackground: "paper", colorText: "ink", colorDanger: "bad", borderRadius: "radius", fontFamily: "font" };
-  for (const [name, own] of Object.entries(names)) {
+  for (const [name, own] of Object.entries(VARIABLES)) {
     if (variables[name]) document.documentElement.style.setProperty(`--${own}`, variables[name]);
   }
 }
@@ -116,11 +128,12 @@ addEventListener("message", ({ source, data, ports }) => {
   [port] = ports;
   key = data.key;
   port.onmessage = async ({ data: { id, what, about } }) => {
-    const answer = await Promise.resolve(ANSWERS[what](about)).catch((error) => ({ error: { type: "api_connection_error", message: String(error) } }));
-    port.postMessage({ id, answer });
+    port.postMessage({ id, answer: await ANSWERS[what](about) });
   };
   appear(data);
-  const types = Object.keys(NUMBERS).filter((type) => (data.types ?? Object.keys(NUMBERS)).includes(type));
+  const known = Object.keys(NUMBERS);
+  const wanted = known.filter((type) => data.types?.includes(type));
+  const types = wanted.length ? wanted : known;
   for (const choice of document.querySelectorAll("[name=type]")) {
     choice.parentElement.hidden = !types.includes(choice.value);
     choice.checked = choice.value === types[0];

@@ -1,5 +1,6 @@
-// A stand-in for Stripe.js, for tests only: it speaks to the offline Stripe that served it, takes test cards alone, and refuses live keys.
-// What is typed stays in the frame that an element shows, as at Stripe; this script gets a payment method for it.
+// A stand-in for Stripe.js, for tests only: it speaks to the offline Stripe that served it, takes
+// test cards alone, and refuses live keys. What is typed stays in the frame that an element shows,
+// as at Stripe; this script gets a payment method for it.
 
 (() => {
   "use strict";
@@ -52,7 +53,10 @@
       const now = await look();
       if (now.error || now.status !== "requires_action") dialog.close();
     });
-    dialog.append(frame);
+    const close = document.createElement("button");
+    Object.assign(close, { type: "button", textContent: "Close", onclick: () => dialog.close() });
+    Object.assign(close.style, { display: "block", margin: ".5rem .5rem .5rem auto", padding: ".4rem .8rem" });
+    dialog.append(close, frame);
     document.body.append(dialog);
     return new Promise((resolve) => {
       dialog.addEventListener("close", () => {
@@ -79,7 +83,7 @@
 
     mount(target) {
       const place = typeof target === "string" ? document.querySelector(target) : target;
-      if (!place) throw new Error(`The selector you specified (${target}) applies to no DOM elements that are currently on the page.`);
+      if (!place) throw new Error(`The selector you specified (${target}) applies to no element of the page.`);
       this.unmount();
       this.#frame = frameOf(`${HOME}/v3/element`, "Secure payment input frame");
       Object.assign(this.#frame.style, { margin: "-5px", width: "calc(100% + 10px)" }); // room for the focus ring
@@ -95,7 +99,7 @@
 
     destroy() {
       this.unmount();
-      this.#group._forget(this);
+      this.#group._elements.delete(this._elementType);
     }
 
     on(event, listener) {
@@ -120,10 +124,9 @@
     focus = () => void this._ask("focus");
     blur = () => void this._ask("blur");
     clear = () => void this._ask("clear");
-    collapse() {}
 
     async _ask(what, about = {}) {
-      if (!this.#port) return failure("validation_error", "We could not retrieve data from the specified Element. Please make sure the Element you are attempting to use is still mounted.");
+      if (!this.#port) return failure("validation_error", `The ${this._elementType} element is not mounted, or not ready yet.`);
       const id = crypto.randomUUID();
       this.#port.postMessage({ id, what, about });
       return new Promise((resolve) => this.#waiting.set(id, resolve));
@@ -158,27 +161,26 @@
 
   class Elements {
     #client;
-    #options;
-    #elements = new Map();
+    _elements = new Map();
 
     constructor(client, options = {}) {
       this.#client = client;
-      this.#options = options;
+      this._options = options;
     }
 
     create(type, options = {}) {
-      if (type !== "payment" && type !== "card") throw new Error(`The offline Stripe has no ${type} element: it has payment and card.`);
-      if (this.#elements.has(type)) throw new Error(`Can only create one Element of type ${type}.`);
-      this.#elements.set(type, new StripeElement(this, type, options));
+      if (type !== "payment" && type !== "card") throw new Error(`The offline Stripe has no ${type} element.`);
+      if (this._elements.has(type)) throw new Error(`Can only create one Element of type ${type}.`);
+      this._elements.set(type, new StripeElement(this, type, options));
       return this.getElement(type);
     }
 
     getElement(type) {
-      return this.#elements.get(type) ?? null;
+      return this._elements.get(type) ?? null;
     }
 
     update(options) {
-      Object.assign(this.#options, options);
+      Object.assign(this._options, options);
     }
 
     async fetchUpdates() {
@@ -187,24 +189,17 @@
 
     async submit() {
       const element = this.getElement("payment");
-      return element ? element._ask("submit") : failure("validation_error", "elements.submit() needs a payment element.");
-    }
-
-    _forget(element) {
-      this.#elements.delete(element._elementType);
-    }
-
-    get _secret() {
-      return this.#options.clientSecret;
+      return element ? element._ask("submit") : failure("validation_error", "There is no payment element.");
     }
 
     /** What the frame shows: the methods of the intent, or those that the page names. */
     async _setting(type, { style }) {
-      const { appearance = {}, paymentMethodTypes, mode } = this.#options;
-      const setting = { key: this.#client._key, theme: appearance.theme, variables: appearance.variables ?? {}, color: style?.base?.color };
+      const { clientSecret, appearance = {}, paymentMethodTypes } = this._options;
+      const variables = { colorText: style?.base?.color, ...appearance.variables };
+      const setting = { key: this.#client._key, theme: appearance.theme, variables };
       if (type === "card") return { ...setting, types: ["card"] };
-      if (!this._secret) return { ...setting, types: paymentMethodTypes ?? (mode ? undefined : ["card"]) };
-      const intent = await this.#client._look(this._secret);
+      if (!clientSecret) return { ...setting, types: paymentMethodTypes };
+      const intent = await this.#client._look(clientSecret);
       return intent.error ? intent : { ...setting, types: intent.payment_method_types };
     }
   }
@@ -233,7 +228,9 @@
     async createPaymentMethod({ elements, params, ...data }) {
       const element = elements?.getElement("payment") ?? Object.values(data).find((part) => part instanceof StripeElement);
       const { type, card, ...rest } = { ...data, ...params };
-      const answer = element ? await element._ask("method", flat(rest)) : await this.#call("POST", "payment_methods", { ...data, ...params });
+      const answer = element
+        ? await element._ask("method", flat(rest))
+        : await this.#call("POST", "payment_methods", { ...data, ...params });
       return answer.error ? { error: answer.error } : { paymentMethod: answer };
     }
 
@@ -241,8 +238,7 @@
       return failure("api_error", "The offline Stripe has no tokens: create a payment method.");
     }
 
-    async redirectToCheckout({ sessionId } = {}) {
-      if (!sessionId) return failure("invalid_request_error", "redirectToCheckout needs the sessionId that the server got from Stripe.");
+    async redirectToCheckout({ sessionId }) {
       return leave(`${HOME}/c/pay/${encodeURIComponent(sessionId)}`);
     }
 
@@ -256,14 +252,16 @@
     }
 
     async #confirmWithElements({ elements, clientSecret, confirmParams = {}, redirect = "always" }) {
-      const secret = clientSecret ?? elements?._secret;
+      const secret = clientSecret ?? elements?._options.clientSecret;
       if (!secret) return failure("validation_error", "There is no client secret: give it to elements() or here.");
-      const { return_url, payment_method_data, payment_method, ...params } = confirmParams;
-      if (redirect === "always" && !return_url) return failure("validation_error", "confirmParams.return_url is needed unless redirect is if_required.");
-      const method = payment_method ? { paymentMethod: { id: payment_method } } : await this.createPaymentMethod({ elements, params: payment_method_data });
-      if (method.error) return method;
-      const result = await this.#confirm(secret, { ...params, return_url, payment_method: method.paymentMethod.id });
-      return result.error || redirect !== "always" ? result : this.#goBack(secret, result, return_url);
+      const { return_url, payment_method_data: details, ...params } = confirmParams;
+      const returns = redirect === "always";
+      if (returns && !return_url) return failure("validation_error", "confirmParams.return_url is missing.");
+      const made = params.payment_method ? {} : await this.createPaymentMethod({ elements, params: details });
+      if (made.error) return made;
+      const method = { payment_method: made.paymentMethod?.id, ...params };
+      const result = await this.#confirm(secret, { ...method, return_url });
+      return result.error || !returns ? result : this.#goBack(secret, result, return_url);
     }
 
     async #confirmCard(secret, { payment_method, ...params } = {}, { handleActions = true } = {}) {
@@ -288,11 +286,13 @@
       const { object, name, failure: failed } = kindOf(secret);
       const action = intent.status === "requires_action" ? intent.next_action : null;
       if (action?.redirect_to_url) return leave(action.redirect_to_url.url);
-      const now = action ? await challenge(action.use_stripe_sdk.stripe_js, () => this._look(secret)) : intent;
+      const look = () => this._look(secret);
+      const now = action ? await challenge(action.use_stripe_sdk.stripe_js, look) : intent;
       if (now.error) return { error: now.error };
       if (action && now.status === "requires_payment_method") return { error: { ...now[failed], [object]: now } };
       if (now.status !== "requires_action") return { [name]: now };
-      return failure("card_error", "The bank's question was closed without an answer. Nothing was charged.", { code: `${object}_authentication_failure`, [object]: now });
+      const code = `${object}_authentication_failure`;
+      return failure("card_error", "The bank's page was closed without an answer.", { code, [object]: now });
     }
 
     async #show(secret) {
@@ -311,10 +311,10 @@
 
     async #call(method, path, params) {
       const form = new URLSearchParams(flat(params));
-      const url = `${HOME}/v1/${path}${method === "GET" ? `?${form}` : ""}`;
+      const [query, body] = method === "GET" ? [`?${form}`, null] : ["", form];
+      const headers = { Authorization: `Bearer ${this._key}` };
       try {
-        const response = await fetch(url, { method, body: method === "GET" ? null : form, headers: { Authorization: `Bearer ${this._key}` } });
-        return await response.json();
+        return await (await fetch(`${HOME}/v1/${path}${query}`, { method, body, headers })).json();
       } catch {
         return failure("api_connection_error", `The offline Stripe at ${HOME} cannot be reached.`);
       }
@@ -322,7 +322,9 @@
   }
 
   globalThis.Stripe = function Stripe(key) {
-    if (!String(key).startsWith("pk_test_")) throw new Error("This is an offline Stripe, for tests only: it takes a key that begins with pk_test_, and never a live one.");
+    if (!String(key).startsWith("pk_test_")) {
+      throw new Error("This is an offline Stripe, for tests only: it takes pk_test_ keys, and never a live one.");
+    }
     return new Client(key);
   };
   Stripe.version = TRAIN === "v3" ? 3 : TRAIN;
