@@ -5,12 +5,12 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.contract.routes import PLACEHOLDER, Route, routes
 
-Run = Callable[..., Any]  # a Body, or a Download
+Run = TypeVar("Run", bound=Callable[..., Any])  # it answers with a Body or a Download
 Show = Callable[..., Body | None]
 Job = Callable[..., None]
 Follow = Callable[..., None]
@@ -42,7 +42,7 @@ class Behaviour:
     """
 
     route: Route
-    run: Run
+    run: Callable[..., Any]
     takes: frozenset[str] | None
     older: frozenset[str] = frozenset()
 

@@ -81,11 +81,17 @@ def in_force(work: Work, owner: Body) -> list[Body]:
     return [row for row in rows if row and (row["end"] is None or row["end"] > work.now)]
 
 
-def use_up(work: Work, discounts: Iterable[Body]) -> None:
-    """An invoice was made with them: those that apply once are over."""
-    for discount in discounts:
-        if work.note(discount["id"])["duration"] == "once":
-            end(work, discount)
+def inherited(work: Work, customer: Body, subscription: Body | None) -> list[str]:
+    """The discounts of a new invoice: the subscription's, else the customer's."""
+    found = in_force(work, subscription) if subscription else []
+    return [discount["id"] for discount in found or in_force(work, customer)]
+
+
+def use_up(work: Work, invoice: Body) -> None:
+    """What applies once is over when an invoice has taken it off something."""
+    for entry in invoice["total_discount_amounts"]:
+        if entry["amount"] and work.note(entry["discount"])["duration"] == "once":
+            end(work, work.find("discount", entry["discount"]))
 
 
 def end(work: Work, discount: Body) -> None:
@@ -118,20 +124,30 @@ def give_to_customer(work: Work, customer: Body, wanted: Any) -> None:
 
 
 def deductions(work: Work, discounts: Sequence[Body], lines: Sequence[Body]) -> list[list[Body]]:
-    """For each line of an invoice or a session its `{discount, amount}`; each discount applies to
-    what the ones before it have left.
+    """For each line of an invoice or a session its `{discount, amount}`. The line's own discounts
+    come first, and each one applies to what those before it have left.
     """
-    left = [line["amount"] if "amount" in line else line["amount_subtotal"] for line in lines]
+    left = [amount_of(line) for line in lines]
     found: list[list[Body]] = [[] for _ in lines]
-    for discount in discounts:
-        terms = work.note(discount["id"])
-        eligible = [_applies(terms, line) for line in lines]
-        amounts = [amount if fits else 0 for amount, fits in zip(left, eligible, strict=True)]
-        for i, share in enumerate(_shares(terms, amounts)):
+    own = [(id, {i}) for i, line in enumerate(lines) for id in _own(line)]
+    shared = [(discount["id"], set(range(len(lines)))) for discount in discounts]
+    for id, places in (*own, *shared):
+        terms = work.note(id)
+        eligible = [i for i, line in enumerate(lines) if i in places and _applies(terms, line)]
+        for i, share in zip(eligible, _shares(terms, [left[i] for i in eligible]), strict=True):
             left[i] -= share
-            if eligible[i]:
-                found[i].append({"amount": share, "discount": discount["id"]})
+            found[i].append({"amount": share, "discount": id})
     return found
+
+
+def amount_of(line: Body) -> int:
+    """What a line costs before discounts and taxes."""
+    amount: int = line["amount"] if "amount" in line else line["amount_subtotal"]
+    return amount
+
+
+def _own(line: Body) -> list[str]:
+    return [id for id in line.get("discounts") or () if isinstance(id, str)]
 
 
 def summed(deducted: Iterable[list[Body]]) -> list[Body]:

@@ -87,6 +87,14 @@ def fail(work: Work, invoice: Body) -> None:
     work.emit("invoice.payment_failed", invoice)
 
 
+def ask_for(work: Work, invoice: Body, amount: int) -> None:
+    """Another amount is due from now on."""
+    for payment in work.every("invoice_payment", invoice=invoice["id"], status="open"):
+        work.change(payment, amount_requested=amount)
+    if intent := intent_of(work, invoice):
+        work.change(intent, amount=amount)
+
+
 def give_up(work: Work, invoice: Body, *, reason: str) -> None:
     """The payment intent is not needed any more."""
     intent = intent_of(work, invoice)

@@ -8,9 +8,11 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments
 from stripe_sandbox.flows.customer_balance import balance_in, bill_in, move_balance
+from stripe_sandbox.flows.discounts import inherited, use_up
 from stripe_sandbox.flows.invoice_lines import SHOWN, item_line, item_of, lines_of
 from stripe_sandbox.flows.invoice_payments import COLLECT, OVERDUE, refuse_unless_open
 from stripe_sandbox.flows.lines import as_list
+from stripe_sandbox.flows.reckoning import reckon_invoice
 
 FINALIZE = "invoice.finalize"
 _HOUR, _DAY = 3600, 24 * 3600
@@ -43,9 +45,12 @@ def draft(
             "account_country": "US",
             "account_name": "Offline sandbox",
             "auto_advance": subscription is not None,
+            "automatic_tax": (subscription or {"automatic_tax": {}})["automatic_tax"],
             "collection_method": "charge_automatically",
             "period_end": work.now,
             "period_start": work.now,
+            "default_tax_rates": (subscription or {}).get("default_tax_rates") or [],
+            "discounts": inherited(work, customer, subscription),
             **_copied(customer),
             **fields,
         },
@@ -61,6 +66,7 @@ def draft(
     retotal(work, invoice)
     plan(work, invoice)
     work.emit("invoice.created", invoice)
+    use_up(work, invoice)
     return invoice
 
 
@@ -81,25 +87,29 @@ def add_line(work: Work, invoice: Body, line: Body) -> Body:
     return body
 
 
+def remove_line(work: Work, line: Body, *, keep_item: bool) -> None:
+    """Take a line off a draft; its item waits for another invoice, or goes too."""
+    if item := item_of(work, line):
+        if keep_item:
+            work.change(item, invoice=None)
+        else:
+            work.delete(item, leave_trace=True)
+    work.delete(line, leave_trace=False)
+
+
 def retotal(work: Work, invoice: Body) -> Body:
     """Sum up the lines; returns what `previous_attributes` shows of it."""
     lines = lines_of(work, invoice)
-    subtotal = sum(line["amount"] for line in lines)
+    bill = reckon_invoice(work, invoice, lines)
     customer = work.get("customer", invoice["customer"]) or {}
     balance = balance_in(customer, invoice["currency"])
     shown = as_list([dict(line) for line in lines[:SHOWN]], url=lines_url(invoice))
     return work.change(
         invoice,
-        **amounts(total=subtotal, balance=balance),
+        **bill,
+        **amounts(total=bill["total"], balance=balance),
         lines={**shown, "has_more": len(lines) > SHOWN},
         starting_balance=balance,
-        subtotal=subtotal,
-        subtotal_excluding_tax=subtotal,
-        total=subtotal,
-        total_discount_amounts=[],
-        total_excluding_tax=subtotal,
-        total_pretax_credit_amounts=[],
-        total_taxes=[],
     )
 
 

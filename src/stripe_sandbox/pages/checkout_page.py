@@ -14,7 +14,7 @@ from stripe_sandbox.flows.money import display
 from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 
 _EMAIL = "buyer@example.com"
-_DEFAULTS = {
+CARD = {
     "number": "4242 4242 4242 4242",
     "expiry": "12 / 34",
     "cvc": "123",
@@ -123,7 +123,7 @@ class CheckoutPage:
     ) -> Response:
         total = display(session["amount_total"], session["currency"])
         known = (session["customer_details"] or {}).get("email")
-        typed = {"email": known or _EMAIL, **_DEFAULTS, **(typed or {})}
+        typed = {"email": known or _EMAIL, **CARD, **(typed or {})}
         if problem:
             typed["cvc"] = ""
         needs_card = session["amount_total"] != 0

@@ -63,7 +63,7 @@ def _perform(work: Work, session: Body, values: Values) -> None:
 
 
 def _update_details(work: Work, customer: str, values: Values) -> None:
-    new = {name: values[name].strip() for name in ("email", "name") if name in values}
+    new: Body = {key: values[key].strip() for key in ("email", "name") if key in values}
     if "email" in new and "@" not in new["email"]:
         raise invalid(f"Invalid email address: {new['email']}", param="email")
     customers.update(work, new, customer=customer)

@@ -58,6 +58,25 @@ def create_configuration(work: Work, params: Body) -> Body:
     return configuration
 
 
+@configurations.at_start
+def save_settings(work: Work) -> None:
+    """What saving the portal's settings in Stripe's dashboard leaves: the default configuration."""
+    if not work.config.portal_saved or any(
+        work.every("billing_portal.configuration", is_default=True)
+    ):
+        return
+    every: Body = {name: {"enabled": True} for name in ("invoice_history", *_FLOWS)}
+    every["customer_update"]["allowed_updates"] = ["email", "name", "address", "phone"]
+    work.create(
+        "billing_portal.configuration",
+        active=True,
+        business_profile={},
+        features=_merged(_FEATURES, every),
+        is_default=True,
+        login_page={},
+    )
+
+
 @configurations.on(
     "post",
     "/v1/billing_portal/configurations/{configuration}",
@@ -112,8 +131,7 @@ def visit(work: Work, session: Body) -> bool:
 
 def _configuration(work: Work, params: Body) -> Body:
     if "configuration" not in params:
-        everyone = work.every("billing_portal.configuration")
-        default = next((c for c in everyone if c["is_default"]), None)
+        default = next(work.every("billing_portal.configuration", is_default=True), None)
         if default is None:
             raise invalid(_NO_CONFIGURATION)
         return default

@@ -9,8 +9,10 @@ from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.customer_balance import bill_in
+from stripe_sandbox.flows.discounts import redeem
 from stripe_sandbox.flows.invoice_lines import item_line, lines_of, pricing_of, times
 from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.taxes import given_rates
 from stripe_sandbox.resources.catalog import new_price
 
 invoiceitems = Resource(
@@ -28,12 +30,20 @@ _AMOUNTS = "amount price_data pricing quantity unit_amount_decimal"
 @invoiceitems.on(
     "post",
     "/v1/invoiceitems",
-    takes=f"{_FIELDS} {_AMOUNTS} currency customer invoice subscription",
+    takes=f"{_FIELDS} {_AMOUNTS} currency customer discounts invoice subscription tax_rates",
 )
 def create(work: Work, params: Body) -> Body:
     customer, invoice = _whose(work, params)
+    item = new_item(work, params, customer, invoice)
+    if invoice:
+        _retotal(work, invoice)
+    return item
+
+
+def new_item(work: Work, params: Body, customer: Body, invoice: Body | None) -> Body:
+    """An item that waits, or that stands on a draft; whoever adds it to one calls `retotal`."""
     currency = params.get("currency") or (invoice or customer)["currency"]
-    priced = priced_fields(work, params, currency)
+    priced = _priced(work, params, currency)
     if invoice and priced["currency"] != invoice["currency"]:
         raise invalid(
             "The currency of the invoice item must match the currency of the invoice.",
@@ -48,18 +58,17 @@ def create(work: Work, params: Body) -> Body:
         **{
             "description": _name(work, priced),
             "discountable": priced["amount"] >= 0,
-            "discounts": [],
+            "discounts": _discounts(work, params, customer, priced["currency"]),
             "period": {"start": work.now, "end": work.now},
+            "tax_rates": given_rates(work, params.get("tax_rates"), param="tax_rates"),
             **priced,
             **given(params, _FIELDS),
         },
     )
     bill_in(work, customer, priced["currency"])
-    work.emit("invoiceitem.created", item)
     if invoice:
         invoicing.add_line(work, invoice, item_line(work, item))
-        work.change(item, invoice=invoice["id"])
-        _retotal(work, invoice)
+    work.emit("invoiceitem.created", item)
     return item
 
 
@@ -69,7 +78,7 @@ def update(work: Work, params: Body, invoiceitem: str) -> Body:
     invoice = _editable_invoice(work, item)
     new = changes(item, params, _FIELDS)
     if {*_AMOUNTS.split()} & params.keys():
-        new |= priced_fields(work, _repriced(item, params), item["currency"])
+        new |= _priced(work, _repriced(item, params), item["currency"])
     work.change(item, **new)
     if invoice:
         line = _line_of(work, invoice, item)
@@ -90,7 +99,7 @@ def delete(work: Work, invoiceitem: str) -> Body:
     return work.delete(item, leave_trace=True)
 
 
-def priced_fields(work: Work, params: Body, currency: str | None) -> Body:
+def _priced(work: Work, params: Body, currency: str | None) -> Body:
     """Amount, currency, pricing and quantity out of the ways in which they can be given."""
     given_by = [
         name
@@ -182,6 +191,11 @@ def _editable_invoice(work: Work, item: Body) -> Body | None:
     if invoice:
         invoicing.require_editable(invoice)
     return invoice
+
+
+def _discounts(work: Work, params: Body, customer: Body, currency: str) -> list[str]:
+    rows = redeem(work, params.get("discounts"), customer=customer["id"], currency=currency)
+    return [row["id"] for row in rows]
 
 
 def _line_of(work: Work, invoice: Body, item: Body) -> Body:

@@ -1,16 +1,16 @@
 """Invoices and their lines."""
 
-from stripe_sandbox.contract.errors import invalid, no_such, refused
+from stripe_sandbox.contract.errors import invalid, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
-from stripe_sandbox.engine.changes import changes, given, merge_metadata
-from stripe_sandbox.engine.listing import page
+from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments, invoicing
-from stripe_sandbox.flows.invoice_lines import item_of, lines_of
+from stripe_sandbox.flows.invoice_lines import lines_of
 from stripe_sandbox.flows.lines import as_list
 from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.reckoning import TERMS, terms
 from stripe_sandbox.resources.payment_methods import usable_method
 
 
@@ -25,7 +25,6 @@ invoices = Resource(
     filters={"subscription": lambda invoice, wanted: _subscription_of(invoice) == wanted},
     search=frozenset({"created", "currency", "customer", "metadata", "number", "status", "total"}),
 )
-invoice_lines = Resource("line_item", id_prefix="il", label="invoice line item")
 
 _FIELDS = (
     "auto_advance automatically_finalizes_at collection_method custom_fields"
@@ -37,7 +36,8 @@ _FIELDS = (
 @invoices.on(
     "post",
     "/v1/invoices",
-    takes=f"{_FIELDS} currency customer days_until_due pending_invoice_items_behavior subscription",
+    takes=f"{_FIELDS} {TERMS} currency customer days_until_due pending_invoice_items_behavior"
+    " subscription",
 )
 def create(work: Work, params: Body) -> Body:
     if "customer" not in params:
@@ -58,24 +58,32 @@ def create(work: Work, params: Body) -> Body:
         lines=invoicing.pending_lines(work, customer, currency) if pending else (),
         subscription=subscription,
         **{"auto_advance": False, **given(params, f"{_FIELDS} days_until_due")},
+        **terms(
+            work,
+            params,
+            {"object": "invoice", "customer": customer["id"]},
+            currency=currency,
+        ),
     )
 
 
-@invoices.on("post", "/v1/invoices/{invoice}", takes=f"{_FIELDS} days_until_due")
+@invoices.on("post", "/v1/invoices/{invoice}", takes=f"{_FIELDS} {TERMS} days_until_due")
 def update(work: Work, params: Body, invoice: str) -> Body:
     body = work.find("invoice", invoice)
     invoicing.require_editable(body, params)
     _require_sound(work, params, {**body, **params})
-    new = changes(body, params, _FIELDS)
+    new = changes(body, params, _FIELDS) | terms(work, params, body, currency=body["currency"])
     if "days_until_due" in params:
         new["due_date"] = invoicing.due_in(work, params["days_until_due"])
     before = {**body}
     work.change(body, **new)
+    if any(name in params for name in TERMS.split()):
+        invoicing.retotal(work, body)
     if body["status"] == "draft" and {"auto_advance", "automatically_finalizes_at"} & new.keys():
         invoicing.plan(work, body)
     elif "auto_advance" in new:
         invoicing.collect_later(work, body)
-    _announce(work, body, before)
+    announce_difference(work, body, before)
     return body
 
 
@@ -87,7 +95,7 @@ def delete(work: Work, invoice: str) -> Body:
     if _subscription_of(body):
         raise refused("You can't delete invoices created by subscriptions.")
     for line in lines_of(work, body):
-        _remove(work, line, keep_item=True)
+        invoicing.remove_line(work, line, keep_item=True)
     invoicing.abandon(work, body)
     work.emit("invoice.deleted", body)
     return work.delete(body, leave_trace=False)
@@ -135,30 +143,6 @@ def void(work: Work, invoice: str) -> Body:
 def mark_uncollectible(work: Work, invoice: str) -> Body:
     body = work.find("invoice", invoice)
     invoicing.mark_uncollectible(work, body)
-    return body
-
-
-@invoices.on("get", "/v1/invoices/{invoice}/lines", takes="limit starting_after ending_before")
-def lines(work: Work, params: Body, invoice: str) -> Body:
-    body = work.find("invoice", invoice)
-    url = invoicing.lines_url(body)
-    return page(lines_of(work, body), invoice_lines.label, params, url=url)
-
-
-@invoices.on("post", "/v1/invoices/{invoice}/remove_lines", takes="lines invoice_metadata")
-def remove_lines(work: Work, params: Body, invoice: str) -> Body:
-    body = work.find("invoice", invoice)
-    invoicing.require_editable(body)
-    mine = {line["id"]: line for line in lines_of(work, body)}
-    for i, wanted in enumerate(params["lines"]):
-        if wanted["id"] not in mine:
-            raise no_such(invoice_lines.label, wanted["id"], param=f"lines[{i}][id]")
-        _remove(work, mine[wanted["id"]], keep_item=wanted["behavior"] == "unassign")
-    before = {**body}
-    metadata = merge_metadata(body["metadata"], params.get("invoice_metadata", {}))
-    work.change(body, metadata=metadata)
-    invoicing.retotal(work, body)
-    _announce(work, body, before)
     return body
 
 
@@ -213,17 +197,8 @@ def follow_cancellation(work: Work, intent: Body) -> None:
         invoicing.void(work, invoice)
 
 
-def _remove(work: Work, line: Body, *, keep_item: bool) -> None:
-    """Take a line off a draft; its item waits for another invoice, or goes too."""
-    if item := item_of(work, line):
-        if keep_item:
-            work.change(item, invoice=None)
-        else:
-            work.delete(item, leave_trace=True)
-    work.delete(line, leave_trace=False)
-
-
-def _announce(work: Work, invoice: Body, before: Body) -> None:
+def announce_difference(work: Work, invoice: Body, before: Body) -> None:
+    """One event about all that has changed since."""
     new = {name: value for name, value in invoice.items() if before[name] != value}
     work.change(invoice, **{name: before[name] for name in new})
     work.announce("invoice.updated", invoice, **new)

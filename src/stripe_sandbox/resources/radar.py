@@ -21,31 +21,16 @@ def watch(work: Work, charge: Body) -> None:
 
 @warnings.job("charge.warn")
 def warn(work: Work, subject: str) -> None:
-    charge = work.find("charge", subject)
-    warning = work.create(
-        "radar.early_fraud_warning",
-        actionable=not charge["refunded"],
-        charge=charge["id"],
-        fraud_type="misc",
-        payment_intent=charge["payment_intent"],
-    )
+    about = _about(work.find("charge", subject))
+    warning = work.create("radar.early_fraud_warning", **about, actionable=True, fraud_type="misc")
     work.emit("radar.early_fraud_warning.created", warning)
 
 
 @reviews.job("charge.review")
 def open_review(work: Work, subject: str) -> None:
-    charge = work.find("charge", subject)
-    review = work.create(
-        "review",
-        charge=charge["id"],
-        closed_reason=None,
-        open=True,
-        opened_reason="rule",
-        payment_intent=charge["payment_intent"],
-        reason="rule",
-    )
-    work.change(charge, review=review["id"])
-    work.change(work.find("payment_intent", charge["payment_intent"]), review=review["id"])
+    about = _about(work.find("charge", subject))
+    review = work.create("review", **about, open=True, opened_reason="rule", reason="rule")
+    _show(work, review, review["id"])
     work.emit("review.opened", review)
 
 
@@ -70,6 +55,10 @@ def follow_dispute(work: Work, dispute: Body) -> None:
     _rest(work, dispute["charge"], "disputed")
 
 
+def _about(charge: Body) -> Body:
+    return {"charge": charge["id"], "payment_intent": charge["payment_intent"]}
+
+
 def _rest(work: Work, charge: str, reason: str) -> None:
     for warning in list(work.every("radar.early_fraud_warning", charge=charge)):
         work.announce("radar.early_fraud_warning.updated", warning, actionable=False)
@@ -79,6 +68,11 @@ def _rest(work: Work, charge: str, reason: str) -> None:
 
 def _close(work: Work, review: Body, reason: str) -> None:
     work.change(review, open=False, closed_reason=reason, reason=reason)
-    for kind in ("charge", "payment_intent"):
-        work.change(work.find(kind, review[kind]), review=None)
+    _show(work, review, None)
     work.emit("review.closed", review)
+
+
+def _show(work: Work, review: Body, shown: str | None) -> None:
+    """The payment names its review as long as that is open."""
+    for kind in ("charge", "payment_intent"):
+        work.change(work.find(kind, review[kind]), review=shown)

@@ -17,7 +17,7 @@ report_types = Resource("reporting.report_type", id_prefix="", label="report typ
 report_runs = Resource("reporting.report_run", id_prefix="frr", label="report run")
 
 _DAY = 24 * 3600
-_FROM = 1_293_840_000  # 2011
+_START_OF_DATA = 1_293_840_000  # the year 2011
 _SUMMARY = "reporting_category currency count gross fee net"
 _ALL = frozenset({"columns", "currency", "interval_end", "interval_start", "timezone"})
 
@@ -115,11 +115,10 @@ def make(work: Work, subject: str) -> None:
 
 
 def _shown(work: Work, id: str) -> Body:
-    """Data are there up to the end of the day, so that what was just paid can be reported."""
     given = {
         "id": id,
         "data_available_end": _end_of_data(work),
-        "data_available_start": _FROM,
+        "data_available_start": _START_OF_DATA,
         "default_columns": _TYPES[id].columns.split(),
         "name": _TYPES[id].name,
         "updated": work.now,
@@ -129,21 +128,19 @@ def _shown(work: Work, id: str) -> Body:
 
 
 def _end_of_data(work: Work) -> int:
+    """The end of the day, so that what was just paid can be reported."""
     return (work.now // _DAY + 1) * _DAY
 
 
 def _require_interval(work: Work, parameters: Body) -> None:
     for name in ("interval_start", "interval_end"):
+        param = f"parameters[{name}]"
         if name not in parameters:
-            param = f"parameters[{name}]"
             text = f"Missing required param: {param}."
             raise invalid(text, code="parameter_missing", param=param)
-        if not _FROM <= parameters[name] <= _end_of_data(work):
-            raise invalid(
-                f"{name} must be between {_FROM} and {_end_of_data(work)}, within which there are"
-                " data for this report type.",
-                param=f"parameters[{name}]",
-            )
+        if not _START_OF_DATA <= parameters[name] <= _end_of_data(work):
+            text = f"{name} must be between {_START_OF_DATA} and {_end_of_data(work)}."
+            raise invalid(text, param=param)
     if parameters["interval_start"] >= parameters["interval_end"]:
         text = "interval_start must be before interval_end."
         raise invalid(text, param="parameters[interval_start]")

@@ -1,0 +1,125 @@
+"""Subscriptions."""
+
+from stripe_sandbox.contract.errors import invalid, no_such
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.listing import list_all
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import changing, following, pausing, renewing
+from stripe_sandbox.flows.ending import ENDED, cancel, end
+from stripe_sandbox.flows.subscribing import subscribe
+from stripe_sandbox.flows.subscription_terms import whole
+
+
+def _has_status(subscription: Body, wanted: object) -> bool:
+    status = subscription["status"]
+    chosen = {"all": True, "ended": status in ENDED, "": status != "canceled"}
+    return chosen.get(str(wanted), status == wanted)
+
+
+def _has_price(subscription: Body, wanted: object) -> bool:
+    return any(item["price"]["id"] == wanted for item in subscription["items"]["data"])
+
+
+subscriptions = Resource(
+    "subscription",
+    id_prefix="sub",
+    search=frozenset({"created", "metadata", "status"}),
+    filters={"price": _has_price, "status": _has_status},
+)
+
+_SETTINGS = (
+    "automatic_tax default_tax_rates invoice_settings payment_settings trial_settings cancel_at"
+    " cancel_at_period_end collection_method days_until_due default_payment_method description"
+    " items metadata add_invoice_items off_session payment_behavior proration_behavior trial_end"
+)
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions",
+    takes=f"{_SETTINGS} billing_cycle_anchor billing_mode currency customer trial_period_days",
+)
+def create(work: Work, params: Body) -> Body:
+    if "customer" not in params:
+        text = "Missing required param: customer."
+        raise invalid(text, code="parameter_missing", param="customer")
+    return subscribe(work, work.find("customer", params["customer"], param="customer"), params)
+
+
+@subscriptions.on("get", "/v1/subscriptions", takes=None)
+def list_(work: Work, params: Body) -> Body:
+    return list_all(work, subscriptions, {"status": "", **params}, url="/v1/subscriptions")
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions/{subscription_exposed_id}",
+    takes=f"{_SETTINGS} billing_cycle_anchor cancellation_details pause_collection proration_date",
+)
+def update(work: Work, params: Body, subscription_exposed_id: str) -> Body:
+    subscription = work.find("subscription", subscription_exposed_id)
+    changing.update(work, subscription, params)
+    return subscription
+
+
+@subscriptions.on(
+    "delete",
+    "/v1/subscriptions/{subscription_exposed_id}",
+    takes="cancellation_details invoice_now prorate",
+)
+def delete(work: Work, params: Body, subscription_exposed_id: str) -> Body:
+    subscription = work.find("subscription", subscription_exposed_id)
+    if subscription["status"] in ENDED:
+        raise no_such(subscriptions.label, subscription_exposed_id, param="id")
+    details = {"cancellation_details": params.get("cancellation_details", {})}
+    work.change(subscription, **whole(details))
+    cancel(
+        work,
+        subscription,
+        prorate=params.get("prorate", False),
+        invoice_now=params.get("invoice_now", False),
+    )
+    return subscription
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions/{subscription}/pause",
+    takes="bill_for invoicing_behavior type",
+)
+def pause(work: Work, params: Body, subscription: str) -> Body:
+    body = work.find("subscription", subscription)
+    pausing.pause_by_request(work, body, params)
+    return body
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions/{subscription}/resume",
+    takes="billing_cycle_anchor payment_behavior proration_behavior proration_date",
+)
+def resume(work: Work, params: Body, subscription: str) -> Body:
+    body = work.find("subscription", subscription)
+    pausing.resume(work, body, params)
+    return body
+
+
+@subscriptions.job(renewing.MOVE_ON)
+def move_on(work: Work, subject: str) -> None:
+    renewing.move_on(work, work.find("subscription", subject))
+
+
+@subscriptions.follows("customer.deleted")
+def follow_customer(work: Work, customer: Body) -> None:
+    for subscription in list(work.every("subscription", customer=customer["id"])):
+        if subscription["status"] not in ENDED:
+            end(work, subscription, reason="cancellation_requested")
+
+
+subscriptions.follows("invoice.paid")(following.follow_payment)
+subscriptions.follows("invoice.payment_failed")(following.follow_failure)
+subscriptions.follows("invoice.overdue")(following.follow_delay)
+subscriptions.follows("invoice.voided")(following.follow_void)
+subscriptions.follows("invoice.marked_uncollectible")(following.follow_write_off)
+subscriptions.follows("setup_intent.succeeded")(following.follow_set_up)
