@@ -9,8 +9,9 @@ from stripe_sandbox.testing import Bench
 DAY = 86_400
 
 
-async def customer(bench: Bench, card: str | None = "visa", **params: Any) -> stripe.Customer:
+async def customer(bench: Bench, card: str | None = "visa", **given: Any) -> stripe.Customer:
     """A customer whose invoices are paid with a test card."""
+    params: Any = given
     created = await bench.stripe.v1.customers.create_async(params)
     if card:
         method = await bench.stripe.v1.payment_methods.attach_async(
@@ -21,11 +22,10 @@ async def customer(bench: Bench, card: str | None = "visa", **params: Any) -> st
     return created
 
 
-async def invoice(
-    bench: Bench, of: stripe.Customer, *amounts: int, **params: Any
-) -> stripe.Invoice:
+async def invoice(bench: Bench, of: stripe.Customer, *amounts: int, **given: Any) -> stripe.Invoice:
     """A draft with one line for each amount in dollars' cents."""
-    draft = await bench.stripe.v1.invoices.create_async({"customer": of.id, **params})
+    params: Any = {"customer": of.id, **given}
+    draft = await bench.stripe.v1.invoices.create_async(params)
     for amount in amounts:
         await bench.stripe.v1.invoice_items.create_async(
             {"customer": of.id, "invoice": draft.id, "amount": amount, "currency": "usd"}

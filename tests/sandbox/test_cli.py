@@ -27,9 +27,10 @@ def test_the_help_is_worth_reading() -> None:
     for text in (
         "An offline Stripe",
         "4242 4242 4242 4242",
-        "--webhook-url",
-        "--state",
+        "--webhook",
+        "--data",
         "--chaos",
+        "trigger",
         "500_before",
     ):
         assert text in result.output
@@ -47,7 +48,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
 
 def test_a_state_in_use_is_one_clear_line(tmp_path: Path) -> None:
     held = State(tmp_path / "state")
-    result = run("--port", "0", "--state", str(tmp_path / "state"))
+    result = run("--port", "0", "--data", str(tmp_path / "state"))
     held.close()
     assert result.exit_code == 1
     assert result.output.startswith("stripe-sandbox: ")

@@ -19,8 +19,9 @@ async def paid(bench: Bench, *amounts: int) -> stripe.Invoice:
     return await bench.stripe.v1.invoices.pay_async(draft.id)
 
 
-async def credit(bench: Bench, of: stripe.Invoice, **params: Any) -> stripe.CreditNote:
-    return await bench.stripe.v1.credit_notes.create_async({"invoice": of.id, **params})
+async def credit(bench: Bench, of: stripe.Invoice, **given: Any) -> stripe.CreditNote:
+    params: Any = {"invoice": of.id, **given}
+    return await bench.stripe.v1.credit_notes.create_async(params)
 
 
 async def test_a_credit_note_on_an_open_invoice_lowers_what_is_due(bench: Bench) -> None:
@@ -128,6 +129,25 @@ async def test_a_part_of_a_line_is_credited(bench: Bench) -> None:
     (item,) = (await bench.stripe.v1.credit_notes.line_items.list_async(note.id)).data
     assert (item.amount, item.unit_amount, item.description) == (600, 300, "Wash")
     assert item.invoice_line_item == line
+
+
+async def test_a_part_of_a_line_takes_its_part_of_discount_and_tax(bench: Bench) -> None:
+    ada = await customer(bench)
+    coupon = await bench.stripe.v1.coupons.create_async({"percent_off": 10})
+    vat = await bench.stripe.v1.tax_rates.create_async(
+        {"display_name": "VAT", "inclusive": False, "percentage": 20}
+    )
+    discounts = [{"coupon": coupon.id}]
+    draft = await invoice(bench, ada, 1_000, discounts=discounts, default_tax_rates=[vat.id])
+    assert (draft.total, draft.total_excluding_tax) == (1_080, 900)
+    settled = await bench.stripe.v1.invoices.pay_async(draft.id)
+    line: Any = {"type": "invoice_line_item", "invoice_line_item": settled.lines.data[0].id}
+    note = await credit(
+        bench, settled, lines=[{**line, "amount": 500}], refund_amount=540, reason="order_change"
+    )
+    assert (note.subtotal, note.discount_amount, note.total) == (500, 50, 540)
+    assert [tax.amount for tax in note.total_taxes or []] == [90]
+    assert note.total_excluding_tax == 450
 
 
 async def test_a_refund_that_was_made_before_is_linked(bench: Bench) -> None:

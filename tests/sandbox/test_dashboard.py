@@ -19,7 +19,7 @@ async def show(bench: Bench, path: str, status: int = 200) -> str:
 
 
 async def press(bench: Bench, action: str, **values: str) -> httpx2.Response:
-    return await bench.http.post(f"/dashboard/do/{action}", data=values, auth=None)
+    return await bench.http.post(f"/dashboard/do/{action}", data=values)
 
 
 async def paid(bench: Bench) -> stripe.PaymentIntent:
@@ -74,7 +74,8 @@ async def test_a_list_is_filtered_by_words_and_fields(
 async def test_a_long_list_goes_on(bench: Bench) -> None:
     for _ in range(60):
         await bench.stripe.v1.customers.create_async()
-    url, seen = "/dashboard/objects/customer", set()
+    seen: set[str] = set()
+    url = "/dashboard/objects/customer"
     for expected in (50, 10):
         page = (await bench.http.get(url)).text
         ids = set(re.findall(r'href="/dashboard/objects/id/(cus_\w+)"', page))

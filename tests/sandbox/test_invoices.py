@@ -219,6 +219,20 @@ async def test_a_preview_shows_what_would_be_and_leaves_nothing(bench: Bench) ->
     assert not (await bench.stripe.v1.invoice_items.list_async()).data
 
 
+async def test_a_preview_redeems_no_coupon(bench: Bench) -> None:
+    ada = await customer(bench, None)
+    coupon = await bench.stripe.v1.coupons.create_async({"percent_off": 25})
+    preview = await bench.stripe.v1.invoices.create_preview_async(
+        {
+            "customer": ada.id,
+            "discounts": [{"coupon": coupon.id}],
+            "invoice_items": [{"amount": 1_000, "currency": "usd"}],
+        }
+    )
+    assert (preview.subtotal, preview.total) == (1_000, 750)
+    assert (await bench.stripe.v1.coupons.retrieve_async(coupon.id)).times_redeemed == 0
+
+
 async def test_invoices_are_found_by_filter_and_by_search(bench: Bench) -> None:
     ada, bob = await customer(bench, None), await customer(bench, None)
     hers = await invoice(bench, ada, 700)

@@ -79,21 +79,24 @@ async def test_a_declined_card_leaves_the_invoice_open(bench: Bench) -> None:
 
 
 async def test_a_card_that_wants_3ds_waits_for_the_customer(bench: Bench) -> None:
-    opened = await finalized(bench, await customer(bench, "authenticationRequired"), 1_500)
+    time_ = await clock(bench)
+    ada = await customer(bench, "authenticationRequired", test_clock=time_.id)
+    opened = await finalized(bench, ada, 1_500)
     seen = len(await bench.events())
     with pytest.raises(stripe.CardError) as waiting:
         await bench.stripe.v1.invoices.pay_async(opened.id)
     error = waiting.value.error
     assert error
     assert error.code == "invoice_payment_intent_requires_action"
-    assert error.payment_intent.status == "requires_action"
+    intent = error.payment_intent
+    assert intent
+    assert intent.status == "requires_action"
     assert await new_events(bench, seen) == [
         "payment_intent.requires_action",
         "invoice.payment_action_required",
         "invoice.updated",
         "invoice.payment_failed",
     ]
-    intent = error.payment_intent
     answered = await bench.http.post(
         f"/3ds/{intent.id}",
         data={"client_secret": intent.client_secret, "outcome": "complete"},
@@ -101,6 +104,7 @@ async def test_a_card_that_wants_3ds_waits_for_the_customer(bench: Bench) -> Non
     assert answered.is_success or answered.is_redirect
     paid = await bench.stripe.v1.invoices.retrieve_async(opened.id)
     assert (paid.status, paid.amount_paid) == ("paid", 1_500)
+    assert paid.status_transitions.paid_at == time_.frozen_time
 
 
 async def test_an_intent_that_the_client_confirms_pays_the_invoice(bench: Bench) -> None:

@@ -56,6 +56,8 @@ class Work:
         """Live by the test clock of the customer whom these ids concern, if there is one."""
         for id in ids:
             body = (self.find_anywhere(id) if isinstance(id, str) else None) or {}
+            if "customer" not in body and "subscription" in body:
+                body = self.get("subscription", body["subscription"]) or body
             customer = self.get("customer", body.get("customer")) or body
             clock = self.get(CLOCK, customer.get("test_clock")) or body
             if clock.get("object") == CLOCK:

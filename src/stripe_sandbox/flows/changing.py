@@ -4,8 +4,10 @@ from stripe_sandbox.contract.errors import invalid, not_simulated, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import discounts
 from stripe_sandbox.flows.ending import ENDED, credits_for
 from stripe_sandbox.flows.item_changes import adjust_ends, change_items, shares_of
+from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.flows.renewing import (
     announce,
     begin_periods,
@@ -45,6 +47,7 @@ def update(work: Work, subscription: Body, params: Body) -> None:
     """
     _require_open_to(subscription, params)
     new = _plain_changes(work, subscription, params)
+    held = subscription["discounts"]
     before = {item["id"]: dict(item) for item in items_of(work, subscription)}
     old_interval = change_items(work, subscription, params.get("items", []))
     restart = _restart(work, subscription, params, old_interval=old_interval)
@@ -70,6 +73,7 @@ def update(work: Work, subscription: Body, params: Body) -> None:
         bill_change(work, subscription, lines, new, params)
     else:
         announce(work, subscription, **new)
+    _tell_of_discounts(work, before=held, after=new.get("discounts", held))
 
 
 def bill_change(work: Work, subscription: Body, lines: list[Body], new: Body, params: Body) -> None:
@@ -83,11 +87,28 @@ def bill_change(work: Work, subscription: Body, lines: list[Body], new: Body, pa
         announce(work, subscription, status="past_due")
 
 
+def _tell_of_discounts(work: Work, *, before: list[str], after: list[str]) -> None:
+    for id in [id for id in before if id not in after]:
+        discounts.end(work, work.find("discount", id))
+    for id in [id for id in after if id not in before]:
+        work.emit("customer.discount.created", work.find("discount", id))
+
+
 def _plain_changes(work: Work, subscription: Body, params: Body) -> Body:
     customer = work.find("customer", subscription["customer"])
     collection = params.get("collection_method", subscription["collection_method"])
     require_sound(work, customer, params, collection=collection)
-    new = {**changes(subscription, params, _OWN), **settings(work, subscription, params)}
+    new = {
+        **changes(subscription, params, _OWN),
+        **settings(subscription, params),
+        **terms(
+            work,
+            params,
+            subscription,
+            subscription=subscription["id"],
+            currency=subscription["currency"],
+        ),
+    }
     if "cancellation_details" in params:
         old = subscription["cancellation_details"] or {}
         given = {name: value or None for name, value in params["cancellation_details"].items()}

@@ -6,8 +6,9 @@ from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import discounts, paying, setting_up, taxes
 from stripe_sandbox.flows.checkout_completion import complete
 from stripe_sandbox.flows.collecting import release
-from stripe_sandbox.flows.lines import priced_lines, shown_tax
+from stripe_sandbox.flows.lines import priced_lines
 from stripe_sandbox.flows.reckoning import Reckoning, reckon
+from stripe_sandbox.resources.customers import new_customer
 from stripe_sandbox.resources.payment_methods import usable_method
 
 EXPIRE = "checkout.session.expire"
@@ -39,6 +40,15 @@ def retotal(work: Work, session: Body) -> None:
     intent = intent_of(work, session)
     if intent and intent["object"] == "payment_intent" and intent["status"] in paying.OPEN:
         work.change(intent, amount=total)
+
+
+def not_due_in_trial(lines: list[Body], data: Body) -> list[Body]:
+    """A subscription that begins with a trial costs nothing yet."""
+    if not {"trial_end", "trial_period_days"} & data.keys():
+        return lines
+    return [
+        {**line, "amount_subtotal": 0} if line["price"]["recurring"] else line for line in lines
+    ]
 
 
 def redeem_code(work: Work, session: Body, text: str) -> None:
@@ -218,15 +228,7 @@ def _give_customer(work: Work, session: Body, *, keeps_method: bool = False) -> 
     if session["customer"] or not (always or keeps_method):
         return
     details = session["customer_details"]
-    customer = work.create(
-        "customer",
-        balance=0,
-        email=details["email"],
-        invoice_prefix=session["id"][-8:].upper(),
-        name=details["name"],
-        next_invoice_sequence=1,
-    )
-    work.emit("customer.created", customer)
+    customer = new_customer(work, email=details["email"], name=details["name"])
     work.change(session, customer=customer["id"])
 
 

@@ -17,9 +17,12 @@ _DATA = {
     "subscription": "subscription_data",
 }
 _ONLY_WITH_LINES = (
-    "allow_promotion_codes automatic_tax discounts line_items payment_intent_data shipping_options"
-    " subscription_data"
-).split()
+    "allow_promotion_codes",
+    "automatic_tax",
+    "discounts",
+    "line_items",
+    "shipping_options",
+)
 _TAKES = {
     "automatic_tax": "enabled",
     "customer_update": "address name shipping",

@@ -14,18 +14,8 @@ from stripe_sandbox.flows.lines import as_list
 from stripe_sandbox.flows.money import display
 from stripe_sandbox.resources import refunds
 
-_LINE = frozenset(
-    {
-        "amount",
-        "description",
-        "invoice_line_item",
-        "metadata",
-        "quantity",
-        "type",
-        "unit_amount",
-        "unit_amount_decimal",
-    }
-)
+_TAKES = "amount description invoice_line_item metadata quantity type unit_amount"
+_LINE = frozenset(f"{_TAKES} unit_amount_decimal".split())
 
 
 def credit(work: Work, invoice: Body, params: Body, **fields: Any) -> Body:
@@ -76,14 +66,8 @@ def _lines(work: Work, invoice: Body, params: Body) -> list[Body]:
     if ("amount" in params) is bool(params.get("lines")):
         text = "You must specify exactly one of `amount` and `lines`."
         raise invalid(text, code="parameter_missing", param="amount")
-    wanted = params.get("lines") or [
-        {
-            "type": "custom_line_item",
-            "description": "Credit",
-            "quantity": 1,
-            "unit_amount": params["amount"],
-        }
-    ]
+    whole = {"type": "custom_line_item", "description": "Credit"}
+    wanted = params.get("lines") or [{**whole, "unit_amount": params["amount"]}]
     return [_line(work, invoice, one, f"lines[{i}]") for i, one in enumerate(wanted)]
 
 

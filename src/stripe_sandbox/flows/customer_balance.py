@@ -5,6 +5,7 @@ from typing import Any
 from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.money import least_charge
 
 
 def bill_in(work: Work, customer: Body, currency: str) -> None:
@@ -40,3 +41,19 @@ def move_balance(
     )
     work.announce("customer.updated", customer, balance=ending, currency=currency)
     return transaction
+
+
+def settle_balance(work: Work, invoice: Body, customer: Body) -> Body:
+    """Use the customer's credit or debt up; what is too little to charge is owed until later."""
+    currency, total, balance = invoice["currency"], invoice["total"], invoice["starting_balance"]
+    due = max(0, total + balance)
+    owed = due if due < least_charge(currency) else 0
+    ending = min(0, total + balance) + owed
+    used = ending - owed - balance
+    for type, amount in (("applied_to_invoice", used), ("invoice_too_small", owed)):
+        if amount:
+            move_balance(
+                work, customer, amount, currency=currency, type=type, invoice=invoice["id"]
+            )
+    due -= owed
+    return {"amount_due": due, "amount_remaining": due, "ending_balance": ending}

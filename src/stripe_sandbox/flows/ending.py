@@ -14,7 +14,12 @@ ENDED = ("canceled", "incomplete_expired")
 
 
 def cancel(
-    work: Work, subscription: Body, *, prorate: bool = False, invoice_now: bool = False
+    work: Work,
+    subscription: Body,
+    *,
+    prorate: bool = False,
+    invoice_now: bool = False,
+    behavior: str = "allow_incomplete",
 ) -> None:
     """Cancel at once by request; what is pending is billed, kept or dropped."""
     if prorate:
@@ -26,7 +31,7 @@ def cancel(
     if invoice_now and pending_of(work, subscription):
         invoice = bill(work, subscription, reason="subscription_update")
         work.change(subscription, latest_invoice=invoice["id"])
-        collect(work, subscription, invoice)
+        collect(work, subscription, invoice, behavior=behavior)
     elif not prorate:
         for item in [item for item in pending_of(work, subscription) if item["proration"]]:
             work.emit("invoiceitem.deleted", item)
@@ -46,13 +51,11 @@ def end(work: Work, subscription: Body, *, reason: str) -> None:
         status="canceled",
     )
     work.emit("customer.subscription.deleted", subscription)
-    for invoice in _open_invoices(work, subscription):
+    for invoice in _uncollected(work, subscription):
         if unbegun:
             invoicing.void(work, invoice)
         else:
-            invoice_payments.stop(work, invoice)
-            new = {"auto_advance": False, "next_payment_attempt": None}
-            work.announce("invoice.updated", invoice, **new)
+            _leave(work, invoice)
 
 
 def credits_for(
@@ -61,14 +64,21 @@ def credits_for(
     """What items give back from this moment on; what is not billed gives nothing."""
     if at is None or subscription["status"] in ("trialing", "incomplete", "paused"):
         return []
-    anchor = subscription["billing_cycle_anchor"]
-    running = (item for item in items if item["current_period_end"] > at)
-    return [unused(work, item, anchor=anchor, at=at) for item in running]
+    return unused(work, items, at=at)
 
 
-def _open_invoices(work: Work, subscription: Body) -> Iterable[Body]:
-    theirs = list(work.every("invoice", customer=subscription["customer"], status="open"))
-    return [invoice for invoice in theirs if subscription_id(invoice) == subscription["id"]]
+def _uncollected(work: Work, subscription: Body) -> list[Body]:
+    theirs = work.every("invoice", customer=subscription["customer"])
+    waiting = [invoice for invoice in theirs if invoice["status"] in ("draft", "open")]
+    return [invoice for invoice in waiting if subscription_id(invoice) == subscription["id"]]
+
+
+def _leave(work: Work, invoice: Body) -> None:
+    """Do nothing more with an invoice unless somebody asks for it."""
+    work.unschedule(invoicing.FINALIZE, invoice)
+    invoice_payments.stop(work, invoice)
+    new: Body = {"auto_advance": False, "automatically_finalizes_at": None}
+    work.announce("invoice.updated", invoice, **new, next_payment_attempt=None)
 
 
 def subscription_id(invoice: Body) -> str | None:

@@ -7,6 +7,7 @@ from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.money import display
 
+_SHARED = "amount currency description discountable discounts metadata period pricing quantity"
 SHOWN = 10  # of the lines inside an invoice; the others are on the pages of its list
 
 
@@ -75,18 +76,7 @@ def item_line(work: Work, item: Body) -> Body:
             "subscription": subscription,
         },
     }
-    names = (
-        "amount",
-        "currency",
-        "description",
-        "discountable",
-        "discounts",
-        "metadata",
-        "period",
-        "pricing",
-        "quantity",
-    )
-    shown = {name: item[name] for name in names}
+    shown = {name: item[name] for name in _SHARED.split()}
     return _line(work, parent=parent, subscription=subscription, **shown)
 
 

@@ -7,7 +7,6 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import paying
 from stripe_sandbox.flows.collecting import release
-from stripe_sandbox.flows.money import least_charge
 
 COLLECT, OVERDUE = "invoice.collect", "invoice.overdue"
 RETRY_AFTER = (3, 5, 7)  # days after the first attempt
@@ -157,11 +156,6 @@ def intent_of(work: Work, invoice: Body) -> Body | None:
     payments = work.every("invoice_payment", invoice=invoice["id"], status="open")
     ids = (payment["payment"]["payment_intent"] for payment in payments)
     return next((intent for id in ids if (intent := work.get("payment_intent", id))), None)
-
-
-def too_little(amount: int, currency: str) -> int:
-    """The amount itself, when it is less than Stripe charges."""
-    return amount if amount < least_charge(currency) else 0
 
 
 def refuse_unless_open(invoice: Body, *, but: tuple[str, ...] = ("uncollectible",)) -> None:

@@ -1,13 +1,13 @@
 """An invoice from its draft to its end: numbers, totals, due dates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from stripe_sandbox.contract.errors import CardDeclined, StripeError, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments
-from stripe_sandbox.flows.customer_balance import balance_in, bill_in, move_balance
+from stripe_sandbox.flows.customer_balance import balance_in, bill_in, settle_balance
 from stripe_sandbox.flows.discounts import inherited, use_up
 from stripe_sandbox.flows.invoice_lines import SHOWN, item_line, item_of, lines_of
 from stripe_sandbox.flows.invoice_payments import COLLECT, OVERDUE, refuse_unless_open
@@ -41,22 +41,9 @@ def draft(
         fields["due_date"] = due_in(work, days)
     invoice = work.create(
         "invoice",
-        **{
-            "account_country": "US",
-            "account_name": "Offline sandbox",
-            "auto_advance": subscription is not None,
-            "automatic_tax": (subscription or {"automatic_tax": {}})["automatic_tax"],
-            "collection_method": "charge_automatically",
-            "period_end": work.now,
-            "period_start": work.now,
-            "default_tax_rates": (subscription or {}).get("default_tax_rates") or [],
-            "discounts": inherited(work, customer, subscription),
-            **_copied(customer),
-            **fields,
-        },
+        **{**_defaults(work, customer, subscription), **fields},
         billing_reason=billing_reason,
         currency=currency,
-        parent=_parent(subscription),
         status="draft",
     )
     if subscription:
@@ -103,20 +90,16 @@ def retotal(work: Work, invoice: Body) -> Body:
     bill = reckon_invoice(work, invoice, lines)
     customer = work.get("customer", invoice["customer"]) or {}
     balance = balance_in(customer, invoice["currency"])
+    due = max(0, bill["total"] + balance)
     shown = as_list([dict(line) for line in lines[:SHOWN]], url=lines_url(invoice))
     return work.change(
         invoice,
         **bill,
-        **amounts(total=bill["total"], balance=balance),
+        amount_due=due,
+        amount_remaining=due,
         lines={**shown, "has_more": len(lines) > SHOWN},
         starting_balance=balance,
     )
-
-
-def amounts(*, total: int, balance: int) -> Body:
-    """What is due of a total when the customer's balance is settled with it."""
-    due = max(0, total + balance)
-    return {"amount_due": due, "amount_remaining": due}
 
 
 def lines_url(invoice: Body) -> str:
@@ -126,9 +109,8 @@ def lines_url(invoice: Body) -> str:
 def plan(work: Work, invoice: Body) -> None:
     """Schedule, or give up, that a draft is finalised by itself."""
     work.unschedule(FINALIZE, invoice)
-    at = invoice["automatically_finalizes_at"]
-    if invoice["auto_advance"]:
-        at = max(at or 0, work.now + _HOUR)
+    wanted = invoice["automatically_finalizes_at"] or work.now + _HOUR
+    at = wanted if invoice["auto_advance"] else None
     charges = invoice["collection_method"] == "charge_automatically"
     work.change(
         invoice, automatically_finalizes_at=at, next_payment_attempt=at if charges else None
@@ -150,7 +132,7 @@ def finalize(work: Work, invoice: Body, *, intent: Body | None = None) -> None:
     work.unschedule(FINALIZE, invoice)
     retotal(work, invoice)
     customer = work.find("customer", invoice["customer"])
-    settled = _settle_balance(work, invoice, customer)
+    settled = settle_balance(work, invoice, customer)
     url = f"{work.config.base_url}/i/{invoice['id']}"
     new = {
         **settled,
@@ -208,10 +190,6 @@ def collect(work: Work, invoice: Body) -> None:
     work.remember(invoice["id"], retrying=False)
 
 
-def abandon(work: Work, invoice: Body) -> None:
-    work.unschedule(FINALIZE, invoice)
-
-
 def due_in(work: Work, days: int) -> int:
     return work.now + days * _DAY
 
@@ -251,11 +229,8 @@ def mark_uncollectible(work: Work, invoice: Body) -> None:
 def require_editable(invoice: Body, names: Iterable[str] = ("lines",)) -> None:
     """Of what is finalised only little can be changed."""
     if invoice["status"] != "draft" and not _EDITABLE_LATER.issuperset(names):
-        raise not_editable()
-
-
-def not_editable() -> StripeError:
-    return refused("Finalized invoices can't be updated in this way", code="invoice_not_editable")
+        text = "Finalized invoices can't be updated in this way"
+        raise refused(text, code="invoice_not_editable")
 
 
 def _is_due(work: Work, invoice: Body) -> bool:
@@ -279,25 +254,6 @@ def _close(work: Work, invoice: Body, status: str, transition: str) -> None:
     )
 
 
-def _settle_balance(work: Work, invoice: Body, customer: Body) -> Body:
-    """Use the customer's credit or debt up; what is too little to charge is owed until later."""
-    currency, total, balance = invoice["currency"], invoice["total"], invoice["starting_balance"]
-    due = max(0, total + balance)
-    owed = invoice_payments.too_little(due, currency)
-    ending = min(0, total + balance) + owed
-    moves: Sequence[tuple[str, int]] = (
-        ("applied_to_invoice", ending - owed - balance),
-        ("invoice_too_small", owed),
-    )
-    for type, amount in moves:
-        if amount:
-            move_balance(
-                work, customer, amount, currency=currency, type=type, invoice=invoice["id"]
-            )
-    due -= owed
-    return {"amount_due": due, "amount_remaining": due, "ending_balance": ending}
-
-
 def _due_date(work: Work, invoice: Body) -> int | None:
     if invoice["collection_method"] == "charge_automatically":
         return None
@@ -311,14 +267,25 @@ def _next_number(work: Work, customer: Body) -> str:
     return f"{customer['invoice_prefix']}-{sequence:04d}"
 
 
-def _copied(customer: Body) -> Body:
-    """What an invoice says of its customer, as it was then."""
+def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
+    """What an invoice says unless it is told otherwise, and of its customer as it is now."""
     names = ("address", "email", "name", "phone", "shipping", "tax_exempt")
+    billed = subscription or {"automatic_tax": {}, "default_tax_rates": []}
     return {
+        **{f"customer_{name}": customer[name] for name in names},
+        "account_country": "US",
+        "account_name": "Offline sandbox",
+        "auto_advance": subscription is not None,
+        "automatic_tax": billed["automatic_tax"],
+        "collection_method": "charge_automatically",
         "customer": customer["id"],
         "customer_tax_ids": [],
+        "default_tax_rates": billed["default_tax_rates"] or [],
+        "discounts": inherited(work, customer, subscription),
+        "parent": _parent(subscription),
+        "period_end": work.now,
+        "period_start": work.now,
         "test_clock": customer["test_clock"],
-        **{f"customer_{name}": customer[name] for name in names},
     }
 
 

@@ -45,19 +45,15 @@ def shares_of(
     """Credits for what is no more, then charges for what has come."""
     if at is None:
         return []
-    anchor = subscription["billing_cycle_anchor"]
     after = {item["id"]: item for item in items_of(work, subscription)}
     gone = [old for id, old in before.items() if not _same(old, after.get(id))]
     come = [new for id, new in after.items() if not _same(new, before.get(id))]
-    return [
-        *(unused(work, item, anchor=anchor, at=at) for item in gone),
-        *(remaining(work, item, anchor=anchor, at=at) for item in come),
-    ]
+    return [*unused(work, gone, at=at), *remaining(work, subscription, come, at=at)]
 
 
 def adjust_ends(work: Work, subscription: Body, *, at: int | None) -> list[Share]:
     """Make the periods end with the subscription, or last as long as they should again."""
-    shares = []
+    shares: list[Share] = []
     anchor, last = subscription["billing_cycle_anchor"], subscription["cancel_at"]
     for item in items_of(work, subscription):
         start, end = period_of(item)
@@ -66,10 +62,10 @@ def adjust_ends(work: Work, subscription: Body, *, at: int | None) -> list[Share
             ends = subscription["trial_end"]
         ends = min(ends, last or ends)
         if at is not None and ends < end:
-            shares.append(unused(work, item, anchor=anchor, at=ends))
+            shares += unused(work, [item], at=ends)
         move(work, item, (start, ends))
         if at is not None and end < ends:
-            shares.append(remaining(work, item, anchor=anchor, at=end))
+            shares += remaining(work, subscription, [item], at=end)
     return shares
 
 

@@ -64,9 +64,8 @@ def _unused_since(work: Work, subscription: Body, since: str) -> list[Share]:
     items = items_of(work, subscription)
     if since == "now":
         return credits_for(work, subscription, items, at=work.now)
-    whole = [] if since == "none" or subscription["status"] == "trialing" else items
-    anchor = subscription["billing_cycle_anchor"]
-    return [unused(work, i, anchor=anchor, at=i["current_period_start"]) for i in whole]
+    whole = () if since == "none" else items
+    return [s for i in whole for s in unused(work, [i], at=i["current_period_start"])]
 
 
 def _begin_again(work: Work, subscription: Body) -> tuple[Body, list[Body]]:
@@ -84,9 +83,8 @@ def _go_on(work: Work, subscription: Body) -> tuple[Body, list[Body]]:
 
 
 def _remaining_from(work: Work, subscription: Body, params: Body) -> list[Share]:
-    anchor, at = subscription["billing_cycle_anchor"], params.get("proration_date", work.now)
-    items = items_of(work, subscription)
-    return [remaining(work, item, anchor=anchor, at=at) for item in items]
+    at = params.get("proration_date", work.now)
+    return remaining(work, subscription, items_of(work, subscription), at=at)
 
 
 def _wait_for_payment(work: Work, subscription: Body, lines: list[Body], new: Body) -> None:

@@ -11,13 +11,13 @@ from stripe_sandbox.flows.periods import period_around
 from stripe_sandbox.flows.subscription_billing import bill, default_method, pending_of, period_lines
 from stripe_sandbox.flows.subscription_items import items_of, move, period_of, shown
 
-MOVE_ON = "subscription.move_on"
+MOVE_ON, UPCOMING = "subscription.move_on", "subscription.announce_upcoming"
 
 PAYABLE_FOR = 23 * 3600
 
 _DAY = 24 * 3600
 _TRIAL_WARNING = 3 * _DAY
-_UPCOMING = 7 * _DAY
+_UPCOMING_BEFORE = 7 * _DAY
 
 Act = Callable[[Work, Body], None]
 
@@ -29,6 +29,11 @@ def keep_time(work: Work, subscription: Body) -> None:
         work.schedule(MOVE_ON, subscription, at=min(moments))
     else:
         work.unschedule(MOVE_ON, subscription)
+    upcoming = _upcoming(work, subscription)
+    if upcoming > work.now:
+        work.schedule(UPCOMING, subscription, at=upcoming)
+    else:
+        work.unschedule(UPCOMING, subscription)
 
 
 def move_on(work: Work, subscription: Body) -> None:
@@ -143,6 +148,14 @@ def _moments(work: Work, subscription: Body) -> Iterator[tuple[int, Act]]:
     yield next_end(work, subscription), _renew
 
 
+def _upcoming(work: Work, subscription: Body) -> int:
+    """When the next renewal is announced; 0 where there is none."""
+    renews = subscription["status"] in ("active", "past_due", "trialing")
+    ends = next_end(work, subscription) if renews else 0
+    lasts = subscription["cancel_at"] is None or subscription["cancel_at"] > ends
+    return ends - _UPCOMING_BEFORE if renews and lasts else 0
+
+
 def _renew(work: Work, subscription: Body) -> None:
     invoice = renew(work, subscription)
     pausing = subscription["pause_collection"]
@@ -162,10 +175,10 @@ def _give_up(work: Work, subscription: Body) -> None:
 
 def _end_as_planned(work: Work, subscription: Body) -> None:
     """What is still pending is billed, an hour later as ever."""
+    end(work, subscription, reason="cancellation_requested")
     if pending_of(work, subscription):
         invoice = bill(work, subscription, reason="subscription_cycle")
         work.change(subscription, latest_invoice=invoice["id"])
-    end(work, subscription, reason="cancellation_requested")
 
 
 def _collect_again(work: Work, subscription: Body) -> None:

@@ -4,7 +4,10 @@ from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import invoice_payments, invoicing
+from stripe_sandbox.flows.discounts import in_force
 from stripe_sandbox.flows.periods import boundary, period_around
+from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.flows.renewing import keep_time, trial_ends_soon, warn_of_trial_end
 from stripe_sandbox.flows.setting_up import new_setup_intent
 from stripe_sandbox.flows.subscription_billing import (
@@ -31,8 +34,9 @@ from stripe_sandbox.flows.subscription_terms import (
 _OWN = "collection_method days_until_due default_payment_method description metadata"
 
 
-def subscribe(work: Work, customer: Body, params: Body) -> Body:
-    """A new subscription out of the parameters of `POST /v1/subscriptions`, and its first invoice.
+def subscribe(work: Work, customer: Body, params: Body, *, paid_by: Body | None = None) -> Body:
+    """A new subscription out of the parameters of `POST /v1/subscriptions`, and its first invoice,
+    which an intent may have paid already.
 
     Raises:
         StripeError: a parameter is wrong, or the first invoice is not paid and the
@@ -52,9 +56,11 @@ def subscribe(work: Work, customer: Body, params: Body) -> Body:
     cut_short(work, subscription)
     work.change(subscription, items=shown(work, subscription))
     work.emit("customer.subscription.created", subscription)
+    for discount in in_force(work, subscription):
+        work.emit("customer.discount.created", discount)
     if trial_ends_soon(work, subscription):
         warn_of_trial_end(work, subscription)
-    _bill_first(work, subscription, params)
+    _bill_first(work, subscription, params, paid_by)
     keep_time(work, subscription)
     return subscription
 
@@ -67,15 +73,18 @@ def _new(work: Work, customer: Body, params: Body, items: list[Body]) -> Body:
         require_one_currency(item["price"], currency, param=f"items[{i}][price]")
     sends = _collection(params) == "send_invoice"
     nothing_yet = _nothing_yet(params, anchor, trial_end, work.now)
+    id = work.new_id("subscription")
+    owner = {"object": "subscription", "customer": customer["id"]}
     return work.create(
         "subscription",
-        **default_settings(work, params),
+        id=id,
+        **default_settings(params),
         **given(params, _OWN),
+        **terms(work, params, owner, subscription=id, currency=currency),
         billing_cycle_anchor=anchor,
         billing_mode={"type": "flexible", "flexible": {"proration_discounts": "included"}},
         currency=currency,
         customer=customer["id"],
-        discounts=[],
         latest_invoice=None if nothing_yet else work.new_id("invoice"),
         start_date=work.now,
         status="trialing" if trial_end else "active" if sends or nothing_yet else "incomplete",
@@ -85,7 +94,7 @@ def _new(work: Work, customer: Body, params: Body, items: list[Body]) -> Body:
     )
 
 
-def _bill_first(work: Work, subscription: Body, params: Body) -> None:
+def _bill_first(work: Work, subscription: Body, params: Body, paid_by: Body | None) -> None:
     if subscription["latest_invoice"] is None:
         return
     pend_extras(work, subscription, params.get("add_invoice_items", []))
@@ -98,6 +107,11 @@ def _bill_first(work: Work, subscription: Body, params: Body) -> None:
         lines=period_lines(work, subscription, items, prorate=prorate),
         id=subscription["latest_invoice"],
     )
+    if paid_by:
+        invoicing.finalize(work, invoice, intent=paid_by)
+        if paid_by["status"] == "succeeded":
+            invoice_payments.follow_success(work, paid_by)
+        return
     behavior = params.get("payment_behavior", "allow_incomplete")
     off_session = params.get("off_session", False)
     collect(work, subscription, invoice, behavior=behavior, off_session=off_session)

@@ -8,10 +8,11 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
-from stripe_sandbox.flows.invoice_lines import LineDetails, price_line, pricing_of
+from stripe_sandbox.flows.invoice_lines import LineDetails, lines_of, price_line, pricing_of
 from stripe_sandbox.flows.periods import Period, period_around
-from stripe_sandbox.flows.proration import Share, remaining
+from stripe_sandbox.flows.proration import Share, note_billed, remaining
 from stripe_sandbox.flows.subscription_items import period_of
+from stripe_sandbox.flows.subscription_terms import LEAVE_DRAFT
 from stripe_sandbox.resources import invoiceitems
 
 _INHERITED = ("collection_method", "days_until_due")
@@ -24,7 +25,7 @@ def bill(
     """Draft an invoice of these lines and of the items that wait for one."""
     inherited = {name: subscription[name] for name in _INHERITED if subscription[name] is not None}
     settings = subscription["invoice_settings"]
-    return invoicing.draft(
+    invoice = invoicing.draft(
         work,
         work.find("customer", subscription["customer"]),
         currency=subscription["currency"],
@@ -35,6 +36,9 @@ def bill(
         **{name: settings[name] for name in ("custom_fields", "description", "footer")},
         **fields,
     )
+    for line in lines_of(work, invoice):
+        _note_billed(work, line)
+    return invoice
 
 
 def collect(
@@ -50,7 +54,7 @@ def collect(
     Raises:
         StripeError: it is not paid, and the behaviour is `error_if_incomplete`.
     """
-    if invoice["collection_method"] == "send_invoice":
+    if behavior == LEAVE_DRAFT or invoice["collection_method"] == "send_invoice":
         return  # it is finalised and sent an hour later
     invoicing.finalize(work, invoice)
     if invoice["status"] != "open" or behavior == "default_incomplete":
@@ -94,25 +98,16 @@ def period_lines(
         elif whole or not prorate:
             lines.append(_line(work, subscription, item, period=period_of(item)))
         else:
-            lines.append(share_line(work, subscription, remaining(work, item, anchor=anchor)))
+            lines += [
+                _share_line(work, subscription, share)
+                for share in remaining(work, {**subscription, "discounts": []}, [item])
+            ]
     return lines
-
-
-def share_line(work: Work, subscription: Body, share: Share) -> Body:
-    return _line(
-        work,
-        subscription,
-        share.item,
-        period=share.period,
-        proration=True,
-        amount=share.amount,
-        description=share.description,
-    )
 
 
 def pend(work: Work, subscription: Body, shares: Iterable[Share]) -> None:
     """Leave shares as invoice items for the next invoice of the subscription."""
-    for share in shares:
+    for share in reversed(list(shares)):
         details = {"subscription": subscription["id"], "subscription_item": share.item["id"]}
         start, end = share.period
         item = work.create(
@@ -131,7 +126,7 @@ def pend(work: Work, subscription: Body, shares: Iterable[Share]) -> None:
             proration=True,
             quantity=share.item["quantity"],
             quantity_decimal=str(share.item["quantity"]),
-            tax_rates=[],
+            tax_rates=share.item["tax_rates"],
             test_clock=subscription["test_clock"],
         )
         work.emit("invoiceitem.created", item)
@@ -156,6 +151,27 @@ def pending_of(work: Work, subscription: Body) -> list[Body]:
 def _subscription_of(item: Body) -> str | None:
     details = (item["parent"] or {}).get("subscription_details") or {}
     return details.get("subscription")
+
+
+def _note_billed(work: Work, line: Body) -> None:
+    details = (line["parent"] or {}).get("subscription_item_details")
+    if details:
+        net = line["amount"] - sum(entry["amount"] for entry in line["discount_amounts"])
+        item, period = {"id": details["subscription_item"]}, line["period"]
+        note_billed(work, item, net, (period["start"], period["end"]))
+
+
+def _share_line(work: Work, subscription: Body, share: Share) -> Body:
+    line = _line(
+        work,
+        subscription,
+        share.item,
+        period=share.period,
+        proration=True,
+        amount=share.amount,
+        description=share.description,
+    )
+    return {**line, "discountable": True}
 
 
 def _trial_line(work: Work, subscription: Body, item: Body) -> Body:

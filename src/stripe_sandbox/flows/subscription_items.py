@@ -1,13 +1,12 @@
 """Subscription items: what is subscribed to, how often, and the period that each is billed for."""
 
-from typing import Any
-
 from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.periods import Period
+from stripe_sandbox.flows.taxes import given_rates
 from stripe_sandbox.resources.catalog import new_price
 
 TAKES = frozenset({"metadata", "price", "price_data", "quantity", "tax_rates"})
@@ -24,7 +23,7 @@ def new_item(work: Work, subscription: Body, params: Body, *, period: Period) ->
         **_of_period(period),
         quantity=params.get("quantity", 1),
         subscription=subscription["id"],
-        tax_rates=tax_rates(work, params.get("tax_rates")),
+        tax_rates=given_rates(work, params.get("tax_rates"), param="tax_rates"),
     )
 
 
@@ -56,7 +55,7 @@ def item_changes(work: Work, item: Body, params: Body) -> Body:
     if "price" in params:
         new |= _of_price(params["price"])
     if "tax_rates" in params:
-        new["tax_rates"] = tax_rates(work, params["tax_rates"])
+        new["tax_rates"] = given_rates(work, params["tax_rates"], param="tax_rates")
     return new
 
 
@@ -87,10 +86,6 @@ def shown(work: Work, subscription: Body) -> Body:
 
 def period_of(item: Body) -> Period:
     return item["current_period_start"], item["current_period_end"]
-
-
-def tax_rates(work: Work, ids: Any) -> list[Body]:
-    return [dict(work.find("tax_rate", id, param="tax_rates")) for id in ids or []]
 
 
 def require_one_currency(price: Body, currency: str, *, param: str) -> None:

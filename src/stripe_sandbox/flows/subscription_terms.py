@@ -4,20 +4,18 @@ from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows.subscription_items import items_of, tax_rates
+from stripe_sandbox.flows.subscription_items import items_of
 
-BEHAVIORS = ("allow_incomplete", "default_incomplete", "error_if_incomplete")
+LEAVE_DRAFT = "leave_draft"  # the `payment_behavior` of a preview
 
 _DAY = 24 * 3600
 _LONGEST_TRIAL = 730
 _NESTED = {
-    "automatic_tax": "enabled",
     "billing_mode": "type flexible",
     "invoice_settings": "custom_fields description footer",
     "payment_settings": "payment_method_types save_default_payment_method",
 }
 _DEFAULTS: Body = {
-    "automatic_tax": {"enabled": False},
     "invoice_settings": {"issuer": {"type": "self"}},
     "payment_settings": {"save_default_payment_method": "off"},
     "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
@@ -29,8 +27,8 @@ def require_sound(work: Work, customer: Body, params: Body, *, collection: str) 
     for name, takes in _NESTED.items():
         if params.get(name):
             require_simulated(params[name], frozenset(takes.split()), where=name)
-    if params.get("payment_behavior", BEHAVIORS[0]) not in BEHAVIORS:
-        raise not_simulated(f"the payment_behavior {params['payment_behavior']}")
+    if params.get("payment_behavior") == "pending_if_incomplete":
+        raise not_simulated("the payment_behavior pending_if_incomplete")
     if params.get("billing_mode", {}).get("type") == "classic":
         raise not_simulated("subscriptions in the classic billing mode")
     if collection != "send_invoice" and "days_until_due" in params:
@@ -93,18 +91,14 @@ def planned_end(work: Work, subscription: Body, params: Body) -> Body:
     )
 
 
-def settings(work: Work, old: Body, params: Body) -> Body:
-    """The new values of what is set by hashes, each key by itself, and of the tax rates."""
-    new: Body = {
-        name: {**(old.get(name) or {}), **params[name]} for name in _DEFAULTS if name in params
-    }
-    if "default_tax_rates" in params:
-        new["default_tax_rates"] = tax_rates(work, params["default_tax_rates"])
-    return whole(new)
+def settings(old: Body, params: Body) -> Body:
+    """The new values of what is set by hashes, each key by itself."""
+    mentioned = [name for name in _DEFAULTS if name in params]
+    return whole({name: {**(old.get(name) or {}), **params[name]} for name in mentioned})
 
 
-def default_settings(work: Work, params: Body) -> Body:
-    return {**whole(_DEFAULTS), **settings(work, _DEFAULTS, params)}
+def default_settings(params: Body) -> Body:
+    return {**whole(_DEFAULTS), **settings(_DEFAULTS, params)}
 
 
 def whole(fields: Body) -> Body:

@@ -80,6 +80,7 @@ class ChallengePage:
         flow = paying if intent["object"] == "payment_intent" else setting_up
         try:
             with self._sandbox.work() as work:
+                work.keep_time_of([intent["id"]])
                 flow.authenticate(work, intent, succeeded=succeeded)
         except CardDeclined:
             return  # the intent itself says so, here and at its return_url

@@ -47,6 +47,6 @@ def one(work: Work, customer: str, transaction: str) -> Body:
 
 @customer_balance_transactions.on("post", f"{_PATH}/{{transaction}}", takes="description metadata")
 def update(work: Work, params: Body, customer: str, transaction: str) -> Body:
-    found = one(work, customer, transaction)
+    found: Body = one(work, customer, transaction)
     work.change(found, **changes(found, params, "description metadata"))
     return found

@@ -1,6 +1,7 @@
 """Customers."""
 
 import secrets
+from typing import Any
 
 from stripe_sandbox.contract.errors import invalid
 from stripe_sandbox.contract.responses import Body
@@ -30,20 +31,8 @@ _OLDER = "coupon promotion_code"
 @customers.on("post", "/v1/customers", takes=f"{_FIELDS} payment_method source", older=_OLDER)
 def create(work: Work, params: Body) -> Body:
     method = _method(work, params)
-    customer = work.create(
-        "customer",
-        **{
-            "balance": 0,
-            "delinquent": False,
-            "invoice_prefix": secrets.token_hex(4).upper(),
-            "next_invoice_sequence": 1,
-            "preferred_locales": [],
-            "tax_exempt": "none",
-            **given(params, _FIELDS),
-            "invoice_settings": _settings(work, params, method, of=None),
-        },
-    )
-    work.emit("customer.created", customer)
+    settings = _settings(work, params, method, of=None)
+    customer = new_customer(work, **{**given(params, _FIELDS), "invoice_settings": settings})
     if method:
         attach(work, method, customer)
     _give_discount(work, customer, params)
@@ -70,6 +59,24 @@ def delete(work: Work, customer: str) -> Body:
     body = work.find("customer", customer)
     work.emit("customer.deleted", body)
     return work.delete(body, leave_trace=True)
+
+
+def new_customer(work: Work, **fields: Any) -> Body:
+    customer = work.create(
+        "customer",
+        **{
+            "balance": 0,
+            "delinquent": False,
+            "invoice_prefix": secrets.token_hex(4).upper(),
+            "invoice_settings": {},
+            "next_invoice_sequence": 1,
+            "preferred_locales": [],
+            "tax_exempt": "none",
+            **fields,
+        },
+    )
+    work.emit("customer.created", customer)
+    return customer
 
 
 def _method(work: Work, params: Body) -> Body | None:

@@ -6,6 +6,8 @@ from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.previewing import as_preview, next_invoice
+from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.resources import invoiceitems
 from stripe_sandbox.resources.invoices import invoices
 
@@ -16,21 +18,35 @@ _ITEM = (
 
 
 @invoices.on(
-    "post", "/v1/invoices/create_preview", takes="currency customer invoice_items preview_mode"
+    "post",
+    "/v1/invoices/create_preview",
+    takes="automatic_tax currency customer discounts invoice_items preview_mode subscription"
+    " subscription_details",
 )
 def create_preview(work: Work, params: Body) -> Body:
-    if "customer" not in params:
+    subscription = None
+    if "subscription" in params:
+        subscription = work.find("subscription", params["subscription"], param="subscription")
+    id = (subscription or params).get("customer")
+    if id is None:
         text = "Missing required param: customer."
         raise invalid(text, code="parameter_missing", param="customer")
-    customer = work.find("customer", params["customer"], param="customer")
+    customer = work.find("customer", id, param="customer")
     with work.state.rehearsal():
-        return _previewed(_draft(work, customer, params))
+        invoice = _draft(work, customer, subscription, params)
+        if new := terms(work, params, invoice, currency=invoice["currency"]):
+            work.change(invoice, **new)
+            invoicing.retotal(work, invoice)
+        return as_preview(invoice)
 
 
-def _draft(work: Work, customer: Body, params: Body) -> Body:
+def _draft(work: Work, customer: Body, subscription: Body | None, params: Body) -> Body:
     currency = known_currency(params.get("currency") or customer["currency"] or "usd")
     for i, wanted in enumerate(params.get("invoice_items") or []):
         _pend(work, customer, {"currency": currency, **wanted}, f"invoice_items[{i}]")
+    if subscription or "subscription_details" in params:
+        details = params.get("subscription_details", {})
+        return next_invoice(work, customer, subscription, details)
     lines = invoicing.pending_lines(work, customer, currency)
     if not lines:
         raise invalid("Nothing to invoice for customer", code="invoice_upcoming_none")
@@ -45,12 +61,3 @@ def _pend(work: Work, customer: Body, wanted: Body, at: str) -> None:
     if price := item.pop("price", None):
         item["pricing"] = {"price": price}
     invoiceitems.create(work, item)
-
-
-def _previewed(invoice: Body) -> Body:
-    """An invoice that does not exist has an id of its own kind."""
-    id = invoice["id"].replace("in_", "upcoming_in_")
-    shown = invoice["lines"]
-    lines = [{**line, "invoice": id} for line in shown["data"]]
-    url = f"/v1/invoices/{id}/lines"
-    return {**invoice, "id": id, "lines": {**shown, "data": lines, "url": url}}

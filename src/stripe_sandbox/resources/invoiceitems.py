@@ -25,6 +25,7 @@ invoiceitems = Resource(
 
 _FIELDS = "description discountable metadata period"
 _AMOUNTS = "amount price_data pricing quantity unit_amount_decimal"
+_WAYS = frozenset({"amount", "price_data", "pricing", "unit_amount_decimal"})
 
 
 @invoiceitems.on(
@@ -101,12 +102,7 @@ def delete(work: Work, invoiceitem: str) -> Body:
 
 def _priced(work: Work, params: Body, currency: str | None) -> Body:
     """Amount, currency, pricing and quantity out of the ways in which they can be given."""
-    given_by = [
-        name
-        for name in ("amount", "price_data", "pricing", "unit_amount_decimal")
-        if name in params
-    ]
-    if len(given_by) != 1:
+    if len(_WAYS & params.keys()) != 1:
         text = "You must specify exactly one of `amount`, `pricing[price]` and `price_data`."
         raise invalid(text, code="parameter_missing", param="amount")
     quantity = params.get("quantity", 1)
@@ -151,7 +147,7 @@ def _price(work: Work, params: Body) -> Body | None:
 def _repriced(item: Body, params: Body) -> Body:
     """The parameters of a change with what they leave as it is."""
     whole = {"quantity": item["quantity"], **params}
-    if {"amount", "price_data", "pricing", "unit_amount_decimal"} & params.keys():
+    if _WAYS & params.keys():
         return whole if "amount" not in params else {"quantity": 1, **params}
     pricing = item["pricing"]
     if pricing["price_details"]:

@@ -50,6 +50,7 @@ def create(work: Work, params: Body) -> Body:
     if "subscription" in params:
         subscription = work.find("subscription", params["subscription"], param="subscription")
     pending = params.get("pending_invoice_items_behavior") == "include" and subscription is None
+    body = {"object": "invoice", "customer": customer["id"]}
     return invoicing.draft(
         work,
         customer,
@@ -58,12 +59,7 @@ def create(work: Work, params: Body) -> Body:
         lines=invoicing.pending_lines(work, customer, currency) if pending else (),
         subscription=subscription,
         **{"auto_advance": False, **given(params, f"{_FIELDS} days_until_due")},
-        **terms(
-            work,
-            params,
-            {"object": "invoice", "customer": customer["id"]},
-            currency=currency,
-        ),
+        **terms(work, params, body, currency=currency),
     )
 
 
@@ -96,7 +92,7 @@ def delete(work: Work, invoice: str) -> Body:
         raise refused("You can't delete invoices created by subscriptions.")
     for line in lines_of(work, body):
         invoicing.remove_line(work, line, keep_item=True)
-    invoicing.abandon(work, body)
+    work.unschedule(invoicing.FINALIZE, body)
     work.emit("invoice.deleted", body)
     return work.delete(body, leave_trace=False)
 
@@ -176,19 +172,9 @@ def become_overdue(work: Work, subject: str) -> None:
     work.emit("invoice.overdue", work.find("invoice", subject))
 
 
-@invoices.follows("payment_intent.succeeded")
-def follow_success(work: Work, intent: Body) -> None:
-    invoice_payments.follow_success(work, intent)
-
-
-@invoices.follows("payment_intent.payment_failed")
-def follow_failure(work: Work, intent: Body) -> None:
-    invoice_payments.follow_failure(work, intent)
-
-
-@invoices.follows("payment_intent.requires_action")
-def follow_challenge(work: Work, intent: Body) -> None:
-    invoice_payments.follow_challenge(work, intent)
+invoices.follows("payment_intent.succeeded")(invoice_payments.follow_success)
+invoices.follows("payment_intent.payment_failed")(invoice_payments.follow_failure)
+invoices.follows("payment_intent.requires_action")(invoice_payments.follow_challenge)
 
 
 @invoices.follows("payment_intent.canceled")

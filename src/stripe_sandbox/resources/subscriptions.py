@@ -5,7 +5,7 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.listing import list_all
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows import changing, following, pausing, renewing
+from stripe_sandbox.flows import changing, discounts, following, pausing, previewing, renewing
 from stripe_sandbox.flows.ending import ENDED, cancel, end
 from stripe_sandbox.flows.subscribing import subscribe
 from stripe_sandbox.flows.subscription_terms import whole
@@ -29,9 +29,10 @@ subscriptions = Resource(
 )
 
 _SETTINGS = (
-    "automatic_tax default_tax_rates invoice_settings payment_settings trial_settings cancel_at"
-    " cancel_at_period_end collection_method days_until_due default_payment_method description"
-    " items metadata add_invoice_items off_session payment_behavior proration_behavior trial_end"
+    "add_invoice_items automatic_tax cancel_at cancel_at_period_end collection_method"
+    " days_until_due default_payment_method default_tax_rates description discounts"
+    " invoice_settings items metadata off_session payment_behavior payment_settings"
+    " proration_behavior trial_end trial_settings"
 )
 
 
@@ -83,6 +84,18 @@ def delete(work: Work, params: Body, subscription_exposed_id: str) -> Body:
     return subscription
 
 
+@subscriptions.on("delete", "/v1/subscriptions/{subscription_exposed_id}/discount")
+def delete_discount(work: Work, subscription_exposed_id: str) -> Body:
+    """Take all discounts away; answers with the last."""
+    subscription = work.find("subscription", subscription_exposed_id)
+    held = [work.find("discount", id) for id in subscription["discounts"]]
+    if not held:
+        raise no_such("discount", subscription_exposed_id, param="id")
+    for discount in held:
+        discounts.end(work, discount)
+    return {"id": held[-1]["id"], "object": "discount", "deleted": True}
+
+
 @subscriptions.on(
     "post",
     "/v1/subscriptions/{subscription}/pause",
@@ -108,6 +121,11 @@ def resume(work: Work, params: Body, subscription: str) -> Body:
 @subscriptions.job(renewing.MOVE_ON)
 def move_on(work: Work, subject: str) -> None:
     renewing.move_on(work, work.find("subscription", subject))
+
+
+@subscriptions.job(renewing.UPCOMING)
+def announce_upcoming(work: Work, subject: str) -> None:
+    previewing.announce_upcoming(work, work.find("subscription", subject))
 
 
 @subscriptions.follows("customer.deleted")

@@ -1,0 +1,302 @@
+"""Money adds up and no object breaks its life, after any sequence of calls."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sandbox.books import Books
+from stripe_sandbox.config import Config
+from stripe_sandbox.contract.errors import CardDeclined, StripeError
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.calls import Answer, Call, perform
+from stripe_sandbox.engine.sandbox import Sandbox
+from stripe_sandbox.engine.work import Origin
+from stripe_sandbox.flows import paying
+from stripe_sandbox.flows.cards import INSTRUMENTS
+from stripe_sandbox.resources.disputes import win_late
+from stripe_sandbox.resources.payouts import BANK, CLOSED_BANK
+
+METHODS = [
+    f"pm_card_{instrument.aliases[0]}" if instrument.type == "card" else f"pm_{alias}"
+    for instrument in INSTRUMENTS
+    for alias in instrument.aliases[:1]
+]
+# What happens after these payments is worth more examples than another decline.
+EVENTFUL = [
+    "pm_card_bypassPending",
+    "pm_card_createDispute",
+    "pm_card_createDisputeInquiry",
+    "pm_card_createMultipleDisputes",
+    "pm_card_pendingRefund",
+    "pm_card_refundFail",
+    "pm_card_riskLevelElevated",
+    "pm_usBankAccount_success",
+]
+CHALLENGED = "requires_action"
+ENOUGH = 2  # of what only waits
+which = st.integers(0, 3)
+amounts = st.integers(50, 3_000)
+currencies = st.sampled_from(["usd", "jpy"])
+captures = st.sampled_from(["automatic", "automatic_async", "manual"])
+eventful = st.sampled_from(EVENTFUL)
+methods = eventful | st.sampled_from(METHODS)
+shares = st.sampled_from([None, 1, 3])
+evidence = st.sampled_from(
+    ["winning_evidence", "losing_evidence", "escalate_inquiry_evidence", "no such word"]
+)
+calm = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class Complaints(logging.Handler):
+    """The sandbox drops a job that fails, and says so."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(self.format(record))
+
+
+def some(object: str, *statuses: str) -> Callable[["Shop"], bool]:
+    """There is an object of this kind, and with such a status."""
+
+    def found(shop: "Shop") -> bool:
+        bodies = shop.books.rows(object)
+        return bool(bodies) and (not statuses or shop.waiting(object, *statuses) > 0)
+
+    return found
+
+
+class Shop(RuleBasedStateMachine):
+    """A shop that does all it can with its payments, and a bank and customers who do too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.sandbox = Sandbox(Config(settle_after=3600))
+        self.complaints = Complaints()
+        logging.getLogger("stripe_sandbox").addHandler(self.complaints)
+
+    def teardown(self) -> None:
+        logging.getLogger("stripe_sandbox").removeHandler(self.complaints)
+        self.loop.run_until_complete(self.sandbox.aclose())
+        self.loop.close()
+
+    @initialize(amount=st.integers(1_000, 3_000), cards=st.lists(eventful, min_size=1, max_size=4))
+    def open(self, amount: int, cards: list[str]) -> None:
+        self.do(self.sandbox.start)
+        self.books = Books(self.sandbox.state)
+        self.customer = self.post("/v1/customers", payment_method="pm_card_visa")["id"]
+        for card in cards:
+            self.pay(amount=amount, currency="usd", method=card, capture="automatic")
+
+    @invariant()
+    def money_adds_up(self) -> None:
+        if hasattr(self, "books"):
+            self.books.audit()
+            assert not self.complaints.heard, self.complaints.heard[0]
+
+    @rule(amount=amounts, currency=currencies, method=methods, capture=captures)
+    def pay(self, amount: int, currency: str, method: str, capture: str) -> None:
+        self.prepare(
+            amount, currency, payment_method=method, capture_method=capture, confirm="true"
+        )
+
+    @precondition(lambda shop: shop.waiting("payment_intent", "requires_payment_method") < ENOUGH)
+    @rule(amount=amounts, currency=currencies)
+    def prepare(self, amount: int, currency: str, **more: str) -> None:
+        self.post("/v1/payment_intents", amount=str(amount), currency=currency, **more)
+
+    @precondition(some("payment_intent"))
+    @rule(n=which, method=methods)
+    def confirm(self, n: int, method: str) -> None:
+        intent = self.pick("payment_intent", n, *paying.OPEN)
+        self.post(f"/v1/payment_intents/{intent}/confirm", payment_method=method)
+
+    @precondition(some("payment_intent", "requires_action"))
+    @rule(n=which, succeeded=st.booleans())
+    def authenticate(self, n: int, succeeded: bool) -> None:  # noqa: FBT001  # as above
+        intent = self.sandbox.state.get(
+            "payment_intent", self.pick("payment_intent", n, CHALLENGED)
+        )
+        assert intent
+        if intent["status"] == CHALLENGED:
+            self.do(lambda: self._authenticate(intent, succeeded=succeeded))
+
+    @precondition(some("payment_intent", "requires_capture"))
+    @rule(n=which, share=shares)
+    def capture(self, n: int, share: int | None) -> None:
+        intent = self.pick("payment_intent", n, "requires_capture")
+        part = {"amount_to_capture": str(50 * share)} if share else {}
+        self.post(f"/v1/payment_intents/{intent}/capture", **part)
+
+    @precondition(some("payment_intent"))
+    @rule(n=which)
+    def cancel(self, n: int) -> None:
+        intent = self.pick("payment_intent", n, *paying.CANCELABLE)
+        self.post(f"/v1/payment_intents/{intent}/cancel")
+
+    @precondition(some("charge", "succeeded"))
+    @rule(n=which, share=shares)
+    def refund(self, n: int, share: int | None) -> None:
+        part = {"amount": str(20 * share)} if share else {}
+        self.post("/v1/refunds", charge=self.pick("charge", n, "succeeded"), **part)
+
+    @precondition(some("dispute"))
+    @rule(n=which, text=evidence)
+    def answer(self, n: int, text: str) -> None:
+        dispute = self.pick("dispute", n, "needs_response", "warning_needs_response")
+        self.post(f"/v1/disputes/{dispute}", evidence={"uncategorized_text": text})
+
+    @precondition(some("dispute"))
+    @rule(n=which)
+    def accept(self, n: int) -> None:
+        dispute = self.pick("dispute", n, "needs_response", "warning_needs_response")
+        self.post(f"/v1/disputes/{dispute}/close")
+
+    @precondition(some("dispute", "lost"))
+    @rule(n=which)
+    def win_late(self, n: int) -> None:
+        self.do(lambda: self._win(self.pick("dispute", n, "lost")))
+
+    @precondition(some("review"))
+    @rule(n=which)
+    def approve(self, n: int) -> None:
+        self.post(f"/v1/reviews/{self.pick('review', n)}/approve")
+
+    @precondition(some("balance_transaction", "available"))
+    @rule(amount=st.integers(1, 900), bank=st.sampled_from([BANK, CLOSED_BANK]))
+    def pay_out(self, amount: int, bank: str) -> None:
+        self.post("/v1/payouts", amount=str(amount), currency="usd", destination=bank)
+
+    @precondition(some("payout"))
+    @rule(n=which, what=st.sampled_from([("cancel", "pending"), ("reverse", "paid")]))
+    def undo_payout(self, n: int, what: tuple[str, str]) -> None:
+        verb, status = what
+        self.post(f"/v1/payouts/{self.pick('payout', n, status)}/{verb}")
+
+    @precondition(lambda shop: shop.waiting("checkout.session", "open") < ENOUGH)
+    @rule(amount=amounts, capture=captures)
+    def open_session(self, amount: int, capture: str) -> None:
+        price = {"currency": "usd", "unit_amount": str(amount), "product_data": {"name": "Tea"}}
+        self.post(
+            "/v1/checkout/sessions",
+            mode="payment",
+            success_url="http://shop.test/",
+            line_items={"0": {"price_data": price, "quantity": "1"}},
+            payment_intent_data={"capture_method": capture},
+        )
+
+    @precondition(some("checkout.session", "open"))
+    @rule(n=which, method=methods)
+    def check_out(self, n: int, method: str) -> None:
+        id = self.pick("checkout.session", n, "open")
+        session = self.sandbox.state.get("checkout.session", id) or {}
+        path, expected = f"/v1/payment_pages/{id}/confirm", str(session["amount_total"])
+        self.post(path, payment_method=method, expected_amount=expected)
+
+    @precondition(some("checkout.session"))
+    @rule(n=which)
+    def expire(self, n: int) -> None:
+        self.post(f"/v1/checkout/sessions/{self.pick('checkout.session', n, 'open')}/expire")
+
+    @precondition(lambda shop: shop.waiting("invoice", "draft", "open") < ENOUGH)
+    @rule(amount=amounts)
+    def bill(self, amount: int) -> None:
+        whom = {"customer": self.customer}
+        self.post("/v1/invoiceitems", **whom, amount=str(amount), currency="usd")
+        self.post("/v1/invoices", **whom, pending_invoice_items_behavior="include")
+
+    @precondition(some("invoice"))
+    @rule(n=which, what=st.sampled_from(["finalize", "void", "mark_uncollectible"]))
+    def decide_invoice(self, n: int, what: str) -> None:
+        self.post(f"/v1/invoices/{self.pick('invoice', n, 'draft', 'open')}/{what}")
+
+    @precondition(some("invoice"))
+    @rule(n=which, method=methods)
+    def pay_invoice(self, n: int, method: str) -> None:
+        invoice = self.pick("invoice", n, "draft", "open")
+        self.post(f"/v1/invoices/{invoice}/pay", payment_method=method)
+
+    @rule()
+    def settle(self) -> None:
+        self.do(self.sandbox.settle)
+        self.books.audit_what_is_settled()
+
+    def waiting(self, object: str, *statuses: str) -> int:
+        return sum(body["status"] in statuses for body in self.books.rows(object))
+
+    def pick(self, object: str, n: int, *statuses: str) -> str:
+        """One of the objects of a kind: first those that something can be done to, the latest
+        before the others.
+        """
+        bodies = self.books.rows(object)[::-1]
+        bodies.sort(key=lambda body: body.get("status") not in statuses)
+        id: str = bodies[n % len(bodies)]["id"]
+        return id
+
+    def post(self, path: str, **params: Any) -> Body:
+        answer: Body = self.do(lambda: self._perform(path, params))
+        return answer
+
+    def do(self, what: Any) -> Any:
+        """Do it, and let what follows at once happen."""
+
+        async def done() -> Any:
+            result = what()
+            for _ in range(4):
+                await asyncio.sleep(0)
+            return result
+
+        return self.loop.run_until_complete(done())
+
+    def _perform(self, path: str, params: dict[str, Any]) -> Body:
+        """The answer; a refusal is one of Stripe's own."""
+        try:
+            answer = perform(self.sandbox, Call("post", path, params, Origin("req_1")))
+        except StripeError as refused:
+            answer = Answer.of_error(refused)
+        assert answer.status in (200, 400, 402), answer
+        body: Body = orjson.loads(answer.content)
+        return body
+
+    def _win(self, dispute: str) -> None:
+        with suppress(StripeError), self.sandbox.work() as work:
+            win_late(work, dispute)
+
+    def _authenticate(self, intent: Body, *, succeeded: bool) -> None:
+        with suppress(CardDeclined), self.sandbox.work() as work:
+            paying.authenticate(work, intent, succeeded=succeeded)
+
+
+def test_money_adds_up_after_any_sequence_of_calls() -> None:
+    few = settings(
+        calm,
+        max_examples=100,
+        stateful_step_count=30,
+        derandomize=True,
+        phases=[Phase.generate],
+    )
+    run_state_machine_as_test(Shop, settings=few)
+
+
+@pytest.mark.proof
+def test_money_adds_up_after_other_sequences_each_time() -> None:
+    many = settings(calm, max_examples=1_500, stateful_step_count=60, print_blob=True)
+    run_state_machine_as_test(Shop, settings=many)
