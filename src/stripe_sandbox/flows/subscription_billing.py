@@ -16,7 +16,7 @@ from stripe_sandbox.flows.subscription_terms import LEAVE_DRAFT
 from stripe_sandbox.resources import invoiceitems
 
 _INHERITED = ("collection_method", "days_until_due")
-_EXTRA = frozenset({"price", "price_data", "quantity"})
+_EXTRA = frozenset({"discountable", "metadata", "price", "price_data", "quantity", "tax_rates"})
 
 
 def bill(
@@ -136,8 +136,9 @@ def pend_extras(work: Work, subscription: Body, extras: Iterable[Body]) -> None:
     """Leave what is bought once for the next invoice: the parameter `add_invoice_items`."""
     for i, extra in enumerate(extras):
         require_simulated(extra, _EXTRA, where=f"add_invoice_items[{i}]")
-        ways = {**extra, "pricing": {"price": extra["price"]}} if "price" in extra else extra
-        details = {name: value for name, value in ways.items() if name != "price"}
+        details = dict(extra)
+        if price := details.pop("price", None):
+            details["pricing"] = {"price": price["id"] if isinstance(price, dict) else price}
         owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
         invoiceitems.create(work, {**details, **owner})
 
@@ -188,5 +189,5 @@ def _line(
         price=item["price"],
         quantity=item["quantity"],
         period=period,
-        **{**details, "subscription": subscription, "item": item},
+        **LineDetails({**details, "subscription": subscription, "item": item}),
     )

@@ -14,7 +14,7 @@ from stripe_sandbox.flows.subscription_terms import whole
 def _has_status(subscription: Body, wanted: object) -> bool:
     status = subscription["status"]
     chosen = {"all": True, "ended": status in ENDED, "": status != "canceled"}
-    return chosen.get(str(wanted), status == wanted)
+    return bool(chosen.get(str(wanted), status == wanted))
 
 
 def _has_price(subscription: Body, wanted: object) -> bool:
