@@ -21,4 +21,5 @@ STORIES: dict[str, list[Step]] = {
     "beginnings of subscriptions": billing.BEGINNINGS,
     "invoices": billing.INVOICES,
     "ends of invoices": billing.ENDS,
+    "quotes": billing.QUOTES,
 }
