@@ -85,6 +85,7 @@ def planned_end(work: Work, subscription: Body, params: Body) -> Body:
             "canceled_at": work.now if moment else None,
             "cancellation_details": {
                 **(subscription["cancellation_details"] or {}),
+                **params.get("cancellation_details", {}),
                 "reason": reason,
             },
         }
