@@ -112,6 +112,12 @@ _TaxRate = Annotated[
     typer.Option(help="What automatic_tax levies on everything, in percent.", metavar="PERCENT"),
 ]
 _Seed = Annotated[int | None, typer.Option(help="Same seed, same chaos.", show_default="drawn")]
+_NewAccount = Annotated[
+    bool,
+    typer.Option(
+        "--new-account", help="Nobody has saved the portal's settings yet: it has no default."
+    ),
+]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"], typer.Option(help="How much to tell.")
 ]
@@ -138,9 +144,8 @@ def serve(
     tax_rate: _TaxRate = "0",
     chaos: _Chaos = "0",
     seed: _Seed = None,
+    new_account: _NewAccount = False,
     log_level: _LogLevel = "info",
-    state: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    webhook_url: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     if context.invoked_subcommand:
         return
@@ -149,13 +154,14 @@ def serve(
     with closing(_listen(host, port)) as listener:
         config = Config(
             base_url=base_url or f"http://{host}:{listener.getsockname()[1]}",
-            state=data or state,
+            state=data,
             fresh=fresh,
-            webhook_url=webhook or webhook_url,
+            webhook_url=webhook,
             webhook_secret=webhook_secret,
             settle_after=settle_after,
             tax_rate=_read_percent(tax_rate),
             chaos=_read_chaos(chaos, seed),
+            portal_saved=not new_account,
         )
         delays = tuple(delay * retry_pace for delay in config.retry_delays)
         try:

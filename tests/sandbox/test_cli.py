@@ -73,7 +73,7 @@ def test_a_chaos_that_makes_no_sense_is_one_clear_line(chaos: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_cuts_and_ends_cleanly(number: int) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "--port=0", "--webhook-url=http://127.0.0.1:9/x", "--chaos=drop=1", "--seed=42"],
+        [*COMMAND, "--port=0", "--webhook=http://127.0.0.1:9/x", "--chaos=drop=1", "--seed=42"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
