@@ -156,6 +156,7 @@ def serve(
             settle_after=settle_after,
             tax_rate=_read_percent(tax_rate),
             chaos=_read_chaos(chaos, seed),
+            portal_saved=True,
         )
         delays = tuple(delay * retry_pace for delay in config.retry_delays)
         try:
