@@ -75,6 +75,7 @@ def test_every_declared_behaviour_is_a_route_of_stripe_or_says_that_it_is_not() 
     assert beside - DOWNLOADS == {
         ("get", "/v1/files/{file}/contents"),
         ("get", "/v1/payment_pages/{session}"),
+        ("get", "/v1/quotes/{quote}/pdf"),
         ("post", "/v1/events/{event}/retry"),
         ("post", "/v1/payment_pages/{session}/confirm"),
     }

@@ -45,10 +45,13 @@ def new_intent(work: Work, **fields: Any) -> Body:
 
 
 def permitted_types(types: Iterable[str], params: Body) -> list[str]:
-    """Those of the types that the `allowed_` and `excluded_` parameters leave."""
+    """Those of the types that the `allowed_` and `excluded_` parameters leave; only a card holds
+    an amount until it is captured.
+    """
     allowed = params.get("allowed_payment_method_types") or types
     excluded = params.get("excluded_payment_method_types") or []
-    return [type for type in types if type in allowed and type not in excluded]
+    able = ("card",) if params.get("capture_method") == "manual" else TYPES
+    return [type for type in types if type in able and type in allowed and type not in excluded]
 
 
 def attempt(
@@ -68,6 +71,8 @@ def attempt(
     Raises:
         CardDeclined: it is not; the failed charge stays, and the intent wants another method.
     """
+    if intent["status"] not in OPEN:
+        raise unexpected_state(intent, "confirmed", OPEN)
     require_usable(intent, method)
     instrument = instrument_of(work, method)
     work.change(intent, payment_method=method["id"], last_payment_error=None, next_action=None)

@@ -18,6 +18,7 @@ SUBSCRIPTION_DATA: Body = {
     "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}}
 }
 
+_NUMBERS = "quote numbers"
 _NESTED = {
     "invoice_settings": "days_until_due description footer",
     "subscription_data": "description metadata trial_period_days",
@@ -53,7 +54,8 @@ def finalize(work: Work, quote: Body) -> None:
     customer = work.get("customer", quote["customer"])
     if customer is None or not lines_of(work, quote):
         raise refused("A quote needs a customer and line items before it can be finalized.")
-    number = 1 + sum(1 for other in work.every("quote") if other["number"])
+    number = work.note(_NUMBERS).get("last", 0) + 1
+    work.remember(_NUMBERS, last=number)
     work.change(
         quote,
         number=f"QT-{customer['invoice_prefix']}-{number:04d}-1",

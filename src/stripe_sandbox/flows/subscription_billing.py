@@ -25,6 +25,7 @@ def bill(
     """Draft an invoice of these lines and of the items that wait for one."""
     inherited = {name: subscription[name] for name in _INHERITED if subscription[name] is not None}
     settings = subscription["invoice_settings"]
+    types = subscription["payment_settings"]["payment_method_types"]
     invoice = invoicing.draft(
         work,
         work.find("customer", subscription["customer"]),
@@ -34,6 +35,7 @@ def bill(
         subscription=subscription,
         **inherited,
         **{name: settings[name] for name in ("custom_fields", "description", "footer")},
+        payment_settings={"payment_method_types": types},
         **fields,
     )
     for line in lines_of(work, invoice):
@@ -182,12 +184,10 @@ def _trial_line(work: Work, subscription: Body, item: Body) -> Body:
 
 
 def _line(
-    work: Work, subscription: Body, item: Body, *, period: Period, **details: Unpack[LineDetails]
+    work: Work, of: Body, billed: Body, *, period: Period, **details: Unpack[LineDetails]
 ) -> Body:
+    """A line of this subscription for this item."""
+    details["subscription"], details["item"] = of, billed
     return price_line(
-        work,
-        price=item["price"],
-        quantity=item["quantity"],
-        period=period,
-        **LineDetails({**details, "subscription": subscription, "item": item}),
+        work, price=billed["price"], quantity=billed["quantity"], period=period, **details
     )

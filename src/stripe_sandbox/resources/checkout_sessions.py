@@ -174,7 +174,10 @@ def _new_session(work: Work, params: Body, lines: list[Body]) -> Body:
         customer_details=_known_customer(work, params),
         expires_at=expiry(work, params),
         mode=mode,
-        payment_method_types=permitted_types(["card", *_DEBITS.get(currency or "", [])], params),
+        payment_method_types=permitted_types(
+            ["card", *_DEBITS.get(currency or "", [])],
+            {**params, **params.get("payment_intent_data", {})},
+        ),
         payment_status="unpaid" if lines else "no_payment_required",
         status="open",
         url=None if embedded else f"{work.config.base_url}/c/pay/{id}",
