@@ -63,7 +63,7 @@ async def test_an_unknown_address_is_named(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "route"),
     [
-        ("GET", "/v1/quotes", "GET /v1/quotes"),
+        ("GET", "/v1/payment_links", "GET /v1/payment_links"),
         ("POST", "/v1/customers/cus_1/sources", "POST /v1/customers/{customer}/sources"),
         ("DELETE", "/v1/accounts/acct_1", "DELETE /v1/accounts/{account}"),
     ],
