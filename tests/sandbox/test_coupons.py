@@ -266,7 +266,7 @@ async def test_an_invoice_item_has_a_discount_of_its_own(bench: Bench) -> None:
     )
     for params in ({"discounts": [{"coupon": half.id}]}, {}):
         await bench.stripe.v1.invoice_items.create_async(
-            {  # type: ignore[typeddict-item]  # a literal
+            {  # type: ignore[arg-type]  # by name
                 "customer": customer.id,
                 "invoice": draft.id,
                 "amount": 1000,

@@ -64,7 +64,7 @@ async def test_a_promotion_code_names_its_coupon_in_either_way(bench: Bench) -> 
     coupon = await post(bench, "/v1/coupons", percent_off="20")
     code = await post(bench, "/v1/promotion_codes", coupon=str(coupon["id"]))
     assert code["promotion"] == {"type": "coupon", "coupon": coupon["id"]}
-    form = {"coupon": coupon["id"]}
+    form = {"coupon": str(coupon["id"])}
     refused = await bench.http.post("/v1/promotion_codes", data=form, headers=PINNED)
     assert refused.status_code == 400
     listed = await bench.http.get("/v1/promotion_codes", params=form)
