@@ -152,9 +152,7 @@ async def test_an_expired_setup_cancels_its_intent(bench: Bench) -> None:
 
 async def test_a_discount_is_taken_off_and_counted_when_it_is_paid(bench: Bench) -> None:
     coupon = await bench.stripe.v1.coupons.create_async({"percent_off": 25})
-    session = await open_session(
-        bench, discounts=[{"coupon": coupon.id}], expand=["line_items"]
-    )
+    session = await open_session(bench, discounts=[{"coupon": coupon.id}], expand=["line_items"])
     assert (session.amount_subtotal, session.amount_total) == (2000, 1500)
     assert session.total_details is not None
     assert session.total_details.amount_discount == 500
@@ -269,7 +267,10 @@ async def test_a_payment_leaves_an_invoice_when_it_is_asked_for(bench: Bench) ->
 
 async def test_an_embedded_session_shows_its_secret_and_no_page(bench: Bench) -> None:
     session = await open_session(
-        bench, success_url=None, ui_mode="embedded_page", return_url="http://shop.test/{CHECKOUT_SESSION_ID}"
+        bench,
+        success_url=None,
+        ui_mode="embedded_page",
+        return_url="http://shop.test/{CHECKOUT_SESSION_ID}",
     )
     assert session.url is None
     assert (session.client_secret or "").startswith(f"{session.id}_secret_")
@@ -292,9 +293,7 @@ async def test_the_page_saves_a_card_after_its_challenge(bench: Bench) -> None:
 
 async def test_a_name_becomes_the_customers_when_that_is_asked_for(bench: Bench) -> None:
     customer = await bench.stripe.v1.customers.create_async({"email": "a@example.com"})
-    session = await open_session(
-        bench, customer=customer.id, customer_update={"name": "auto"}
-    )
+    session = await open_session(bench, customer=customer.id, customer_update={"name": "auto"})
     form = {"number": "4242 4242 4242 4242", "name": "Jenny Rosen"}
     await bench.http.post(f"/c/pay/{session.id}", data=form)
     assert (await bench.stripe.v1.customers.retrieve_async(customer.id)).name == "Jenny Rosen"
