@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+import stripe
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,6 +31,7 @@ from stripe_sandbox.flows import paying
 from stripe_sandbox.flows.cards import INSTRUMENTS
 from stripe_sandbox.resources.disputes import win_late
 from stripe_sandbox.resources.payouts import BANK, CLOSED_BANK
+from stripe_sandbox.testing import Bench
 
 METHODS = [
     f"pm_card_{instrument.aliases[0]}" if instrument.type == "card" else f"pm_{alias}"
@@ -99,12 +101,13 @@ class Shop(RuleBasedStateMachine):
         self.loop.run_until_complete(self.sandbox.aclose())
         self.loop.close()
 
-    @initialize(amount=st.integers(1_000, 3_000), cards=st.lists(eventful, min_size=2, max_size=5))
+    @initialize(amount=st.integers(1_000, 3_000), cards=st.lists(eventful, min_size=1, max_size=4))
     def open(self, amount: int, cards: list[str]) -> None:
         self.do(self.sandbox.start)
         self.books = Books(self.sandbox.state)
         self.customer = self.post("/v1/customers", payment_method="pm_card_visa")["id"]
-        for card in cards:
+        self.pay(amount=amount, currency="usd", method="pm_card_visa", capture="manual")
+        for card in ("pm_card_createDisputeInquiry", *cards):
             self.pay(amount=amount, currency="usd", method=card, capture="automatic")
 
     def settle(self) -> None:
@@ -286,3 +289,33 @@ def test_money_adds_up_after_any_sequence_of_calls() -> None:
 def test_money_adds_up_after_other_sequences_each_time() -> None:
     many = settings(calm, max_examples=400, stateful_step_count=60, print_blob=True)
     run_state_machine_as_test(Shop, settings=many)
+
+
+async def test_an_invoice_whose_debit_is_under_way_is_not_paid_twice(bench: Bench) -> None:
+    customer = await bench.stripe.v1.customers.create_async({"payment_method": "pm_card_visa"})
+    await bench.stripe.v1.invoice_items.create_async(
+        {"customer": customer.id, "amount": 1_000, "currency": "usd"}
+    )
+    invoice = await bench.stripe.v1.invoices.create_async(
+        {"customer": customer.id, "pending_invoice_items_behavior": "include"}
+    )
+    pay = bench.stripe.v1.invoices.pay_async
+    await pay(invoice.id, {"payment_method": "pm_usBankAccount_success"})
+    with pytest.raises(stripe.InvalidRequestError, match="processing"):
+        await pay(invoice.id, {"payment_method": "pm_card_visa"})
+    await bench.settle()
+    assert len((await bench.stripe.v1.charges.list_async()).data) == 1
+    assert (await bench.stripe.v1.invoices.retrieve_async(invoice.id)).status == "paid"
+
+
+async def test_a_debit_cannot_hold_an_amount(bench: Bench) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="is not allowed"):
+        await bench.stripe.v1.payment_intents.create_async(
+            {
+                "amount": 1_000,
+                "currency": "usd",
+                "capture_method": "manual",
+                "payment_method": "pm_usBankAccount_success",
+                "confirm": True,
+            }
+        )
