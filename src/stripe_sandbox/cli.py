@@ -66,6 +66,7 @@ app = typer.Typer(
 )
 
 
+_Host = Annotated[str, typer.Option(help="Address to bind. There is no password: keep others out.")]
 _BaseUrl = Annotated[
     str | None,
     typer.Option(
@@ -87,6 +88,9 @@ _Webhook = Annotated[
 ]
 _WebhookSecret = Annotated[
     str | None, typer.Option(help="Its signing secret.", show_default="made up once and printed")
+]
+_SettleAfter = Annotated[
+    float, typer.Option(help="Seconds until debits, pending refunds and fees settle.")
 ]
 _RetryPace = Annotated[
     float,
@@ -122,18 +126,14 @@ _HERE = "http://127.0.0.1:12111"
 def serve(
     context: typer.Context,
     *,
-    host: Annotated[
-        str, typer.Option(help="Address to bind. There is no password: keep others out.")
-    ] = "127.0.0.1",
+    host: _Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to bind; 0 takes a free one.")] = 12111,
     base_url: _BaseUrl = None,
     data: _Data = None,
     webhook: _Webhook = None,
     webhook_secret: _WebhookSecret = None,
     retry_pace: _RetryPace = 1.0,
-    settle_after: Annotated[
-        float, typer.Option(help="Seconds until debits, pending refunds and fees settle.")
-    ] = 3.0,
+    settle_after: _SettleAfter = 3.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty the data file first.")] = False,
     tax_rate: _TaxRate = "0",
     chaos: _Chaos = "0",

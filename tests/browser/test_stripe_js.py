@@ -212,6 +212,7 @@ async def test_an_element_tells_what_happens_in_it_and_looks_like_the_page(shop:
     )
     await expect(shop.element.get_by_label("US bank account")).to_be_hidden()
     await shop.type_card("4242424242424242")
+    await shop.page.wait_for_function("told.length === 3")
     told = await shop.run("return told;")
     assert [event["complete"] for event in told] == [False, False, True]
     assert told[-1]["value"] == {"type": "card"}

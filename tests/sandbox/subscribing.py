@@ -11,14 +11,13 @@ async def price(
     bench: Bench, amount: int = 2_000, name: str = "Gold", interval: str = "month", **more: Any
 ) -> str:
     """The id of a recurring price."""
-    made = await bench.stripe.v1.prices.create_async(
-        {
-            "currency": "usd",
-            "unit_amount": amount,
-            "product_data": {"name": name},
-            "recurring": {"interval": interval, **more},
-        }
-    )
+    form: Any = {
+        "currency": "usd",
+        "unit_amount": amount,
+        "product_data": {"name": name},
+        "recurring": {"interval": interval, **more},
+    }
+    made = await bench.stripe.v1.prices.create_async(form)
     return made.id
 
 
@@ -26,14 +25,13 @@ async def subscribe(
     bench: Bench, customer: stripe.Customer, *prices: str, **params: Any
 ) -> stripe.Subscription:
     """A subscription with its latest invoice expanded."""
-    return await bench.stripe.v1.subscriptions.create_async(
-        {
-            "customer": customer.id,
-            "items": [{"price": price} for price in prices],
-            "expand": ["latest_invoice", "pending_setup_intent"],
-            **params,
-        }
-    )
+    form: Any = {
+        "customer": customer.id,
+        "items": [{"price": price} for price in prices],
+        "expand": ["latest_invoice", "pending_setup_intent"],
+        **params,
+    }
+    return await bench.stripe.v1.subscriptions.create_async(form)
 
 
 async def now(bench: Bench, subscription: stripe.Subscription) -> stripe.Subscription:
@@ -46,9 +44,8 @@ async def now(bench: Bench, subscription: stripe.Subscription) -> stripe.Subscri
 async def change(
     bench: Bench, subscription: stripe.Subscription, **params: Any
 ) -> stripe.Subscription:
-    return await bench.stripe.v1.subscriptions.update_async(
-        subscription.id, {"expand": ["latest_invoice"], **params}
-    )
+    form: Any = {"expand": ["latest_invoice"], **params}
+    return await bench.stripe.v1.subscriptions.update_async(subscription.id, form)
 
 
 async def invoices(bench: Bench, subscription: stripe.Subscription) -> list[stripe.Invoice]:

@@ -55,6 +55,13 @@ def test_a_state_in_use_is_one_clear_line(tmp_path: Path) -> None:
     assert result.output.count("\n") == 1
 
 
+@pytest.mark.parametrize("percent", ["much", "-1", "100.5", "nan"])
+def test_a_tax_rate_that_makes_no_sense_is_one_clear_line(percent: str) -> None:
+    result = run("--port", "0", "--tax-rate", percent)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"stripe-sandbox: --tax-rate {percent} is no percentage; ")
+
+
 @pytest.mark.parametrize("chaos", ["often", "1.1", "loss=0.1", "drop=0.1,cut"])
 def test_a_chaos_that_makes_no_sense_is_one_clear_line(chaos: str) -> None:
     result = run("--port", "0", "--chaos", chaos)

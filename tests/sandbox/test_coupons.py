@@ -220,3 +220,63 @@ async def test_a_promotion_code_is_held_against_its_limits(bench: Bench) -> None
     used = await bench.stripe.v1.promotion_codes.retrieve_async(mine.id)
     assert (used.times_redeemed, used.active) == (1, False)
     assert (await bench.stripe.v1.coupons.retrieve_async(coupon.id)).times_redeemed == 3
+
+
+async def test_what_applies_once_is_over_with_its_first_invoice(bench: Bench) -> None:
+    coupon = await new_coupon(bench, percent_off=10)
+    customer = str((await in_older_words(bench, "/v1/customers", coupon=coupon.id))["id"])
+    totals = []
+    for _ in range(2):
+        await bench.stripe.v1.invoice_items.create_async(
+            {"customer": customer, "amount": 1000, "currency": "usd"}
+        )
+        invoice = await bench.stripe.v1.invoices.create_async(
+            {"customer": customer, "pending_invoice_items_behavior": "include"}
+        )
+        totals.append(invoice.total)
+    assert totals == [900, 1000]
+    assert (await bench.stripe.v1.customers.retrieve_async(customer)).discount is None
+
+
+async def test_a_repeating_discount_ends_when_its_months_are_over(bench: Bench) -> None:
+    began = 1_767_225_600  # the first day of 2026
+    coupon = await new_coupon(bench, percent_off=10, duration="repeating", duration_in_months=2)
+    clock = await bench.stripe.v1.test_helpers.test_clocks.create_async({"frozen_time": began})
+    made = await in_older_words(bench, "/v1/customers", coupon=coupon.id, test_clock=clock.id)
+    customer = await bench.stripe.v1.customers.retrieve_async(str(made["id"]))
+    assert customer.discount is not None
+    ends = customer.discount.end
+    assert (customer.discount.start, ends) == (began, began + 59 * 24 * 3600)
+    for moment, held in ((began + 58 * 24 * 3600, True), (ends, False)):
+        await bench.stripe.v1.test_helpers.test_clocks.advance_async(
+            clock.id, {"frozen_time": moment or 0}
+        )
+        await bench.settle()
+        customer = await bench.stripe.v1.customers.retrieve_async(customer.id)
+        assert (customer.discount is not None) is held
+    assert "customer.discount.deleted" in await bench.events()
+
+
+async def test_an_invoice_item_has_a_discount_of_its_own(bench: Bench) -> None:
+    half = await new_coupon(bench, percent_off=50)
+    tenth = await new_coupon(bench, percent_off=10)
+    customer = await bench.stripe.v1.customers.create_async()
+    draft = await bench.stripe.v1.invoices.create_async(
+        {"customer": customer.id, "discounts": [{"coupon": tenth.id}]}
+    )
+    for params in ({"discounts": [{"coupon": half.id}]}, {}):
+        await bench.stripe.v1.invoice_items.create_async(
+            {  # type: ignore[typeddict-item]  # a literal
+                "customer": customer.id,
+                "invoice": draft.id,
+                "amount": 1000,
+                "currency": "usd",
+                **params,
+            }
+        )
+    invoice = await bench.stripe.v1.invoices.retrieve_async(draft.id)
+    assert (invoice.subtotal, invoice.total) == (2000, 1350)
+    assert [sum(d.amount for d in line.discount_amounts or []) for line in invoice.lines.data] == [
+        550,
+        100,
+    ]

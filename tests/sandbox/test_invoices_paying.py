@@ -122,7 +122,10 @@ async def test_a_debit_pays_the_invoice_when_it_has_come_through(bench: Bench) -
         opened.id, {"payment_method": "pm_usBankAccount_success"}
     )
     assert pending.status == "open"
+    again = await bench.stripe.v1.invoices.pay_async(opened.id, {"payment_method": "pm_card_visa"})
+    assert again.status == "open"
     await bench.settle()
+    assert len((await bench.stripe.v1.charges.list_async()).data) == 1
     assert (await bench.stripe.v1.invoices.retrieve_async(opened.id)).status == "paid"
 
 
@@ -154,6 +157,18 @@ async def test_automatic_collection_retries_three_times_and_then_leaves_it_open(
         (4, None),
     ]
     assert (await bench.events()).count("invoice.payment_failed") == 4
+
+
+async def test_automatic_collection_can_be_turned_off(bench: Bench) -> None:
+    time_ = await clock(bench)
+    ada = await customer(bench, test_clock=time_.id)
+    draft = await invoice(bench, ada, 1_500, auto_advance=True)
+    opened = await bench.stripe.v1.invoices.finalize_invoice_async(draft.id)
+    assert opened.next_payment_attempt == time_.frozen_time + 3_600
+    off = await bench.stripe.v1.invoices.update_async(draft.id, {"auto_advance": False})
+    assert off.next_payment_attempt is None
+    await advance(bench, time_, to=time_.frozen_time + 30 * DAY)
+    assert (await bench.stripe.v1.invoices.retrieve_async(draft.id)).status == "open"
 
 
 async def test_a_new_card_lets_a_retry_succeed(bench: Bench) -> None:

@@ -28,7 +28,7 @@ IS_PAID = [
 
 
 async def last_event(bench: Bench, type: str) -> Any:
-    page = await bench.stripe.v1.events.list_async({"type": type, "limit": 1})  # type: ignore[typeddict-item]  # by name
+    page = await bench.stripe.v1.events.list_async({"type": type, "limit": 1})
     return page.data[0].data.to_dict()
 
 
@@ -99,6 +99,23 @@ async def test_an_error_if_incomplete_leaves_nothing_behind(bench: Bench) -> Non
         await subscribe(bench, ada, gold, payment_behavior="error_if_incomplete")
     assert await new_events(bench, before) == []
     assert (await bench.stripe.v1.subscriptions.list_async({"status": "all"})).data == []
+
+
+@pytest.mark.parametrize(
+    ("account", "status"),
+    [("success", "active"), ("insufficientFunds", "past_due")],
+)
+async def test_it_is_active_while_a_debit_is_on_its_way(
+    bench: Bench, account: str, status: str
+) -> None:
+    ada = await customer(bench, None)
+    method = await bench.stripe.v1.payment_methods.attach_async(
+        f"pm_usBankAccount_{account}", {"customer": ada.id}
+    )
+    sub = await subscribe(bench, ada, await price(bench), default_payment_method=method.id)
+    assert (sub.status, latest(sub).status) == ("active", "open")
+    await bench.settle()
+    assert (await now(bench, sub)).status == status
 
 
 async def test_authentication_leaves_it_incomplete(bench: Bench) -> None:

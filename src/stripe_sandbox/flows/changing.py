@@ -73,7 +73,8 @@ def update(work: Work, subscription: Body, params: Body) -> None:
         bill_change(work, subscription, lines, new, params)
     else:
         announce(work, subscription, **new)
-    _tell_of_discounts(work, before=held, after=new.get("discounts", held))
+    if "discounts" in new:
+        _tell_of_discounts(work, before=held, after=new["discounts"])
 
 
 def bill_change(work: Work, subscription: Body, lines: list[Body], new: Body, params: Body) -> None:
@@ -96,7 +97,7 @@ def _tell_of_discounts(work: Work, *, before: list[str], after: list[str]) -> No
 
 def _plain_changes(work: Work, subscription: Body, params: Body) -> Body:
     customer = work.find("customer", subscription["customer"])
-    collection = params.get("collection_method", subscription["collection_method"])
+    collection = {**subscription, **params}["collection_method"]
     require_sound(work, customer, params, collection=collection)
     new = {
         **changes(subscription, params, _OWN),

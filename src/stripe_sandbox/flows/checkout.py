@@ -21,8 +21,9 @@ def retotal(work: Work, session: Body) -> None:
     note = work.note(session["id"])
     off = [work.find("discount", id) for id in note["discounts"]]
     automatic = session["automatic_tax"]["enabled"]
+    default = note["data"].get("default_tax_rates") or []
     rates = [
-        _rates(work, line, ids, automatic=automatic)
+        _rates(work, line, ids or default, automatic=automatic)
         for line, ids in zip(note["lines"], note["rates"], strict=True)
     ]
     bill = reckon(work, note["lines"], off=off, rates=rates)

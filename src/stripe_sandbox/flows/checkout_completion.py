@@ -30,11 +30,16 @@ def complete(work: Work, session: Body, intent: Body | None) -> None:
 def _begin_subscription(work: Work, session: Body, intent: Body | None) -> None:
     note = work.note(session["id"])
     customer = work.find("customer", session["customer"])
-    items, extras = [], []
+    items: list[Body] = []
+    extras: list[Body] = []
     for line, rates in zip(note["lines"], note["rates"], strict=True):
-        bought = {"price": line["price"]["id"], "quantity": line["quantity"]}
-        bought |= {"tax_rates": rates} if rates else {}
-        (items if line["price"]["recurring"] else extras).append(bought)
+        recurs = bool(line["price"]["recurring"])
+        bought = {
+            "price": line["price"] if recurs else line["price"]["id"],
+            "quantity": line["quantity"],
+            **({"tax_rates": rates} if rates else {}),
+        }
+        (items if recurs else extras).append(bought)
     params: Body = {
         **note["data"],
         "automatic_tax": {"enabled": session["automatic_tax"]["enabled"]},

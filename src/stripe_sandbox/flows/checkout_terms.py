@@ -71,6 +71,18 @@ def require_prices(mode: str, lines: list[Body]) -> None:
         )
 
 
+def require_billable(params: Body, lines: list[Body], rates: list[list[str]]) -> None:
+    """Refuse what the session's invoice could not show in the end."""
+    subscribes = params["mode"] == "subscription"
+    if not subscribes and not params.get("invoice_creation", {}).get("enabled"):
+        return
+    if "shipping_options" in params:
+        raise not_simulated("shipping_options of Checkout Sessions that make an invoice")
+    for line, of_line in zip(lines, rates, strict=True):
+        if of_line and not (subscribes and line["price"]["recurring"]):
+            raise not_simulated("tax_rates of one-time line_items that an invoice is made of")
+
+
 def data_of(params: Body) -> Body:
     """What the session hands on to the intent or the subscription that it makes."""
     data: Body = params.get(_DATA[params["mode"]], {})

@@ -21,6 +21,14 @@ def follow_payment(work: Work, invoice: Body) -> None:
         _clear(work, subscription, invoice, new)
 
 
+def follow_processing(work: Work, intent: Body) -> None:
+    """A debit is on its way: the subscription begins, and is behind if the debit fails."""
+    invoice = work.get("invoice", work.note(intent["id"]).get("invoice"))
+    subscription = _of(work, invoice) if invoice else None
+    if subscription and subscription["status"] == "incomplete":
+        announce(work, subscription, status="active")
+
+
 def follow_failure(work: Work, invoice: Body) -> None:
     """An attempt has failed; after the last one by itself the subscription is over."""
     subscription = _of(work, invoice)

@@ -117,6 +117,16 @@ def item_of(work: Work, line: Body) -> Body | None:
     return work.get("invoiceitem", details.get("invoice_item"))
 
 
+def remove_line(work: Work, line: Body, *, keep_item: bool) -> None:
+    """Take a line off a draft; its item waits for another invoice, or goes too."""
+    if item := item_of(work, line):
+        if keep_item:
+            work.change(item, invoice=None)
+        else:
+            work.delete(item, leave_trace=True)
+    work.delete(line, leave_trace=False)
+
+
 def _line(work: Work, *, amount: int, quantity: int, **fields: object) -> Body:
     shown = {
         "id": work.new_id("line_item"),

@@ -32,7 +32,7 @@ def request(work: Work, invoice: Body, intent: Body | None = None) -> Body:
 def attempt(
     work: Work, invoice: Body, *, method: Body | None = None, off_session: bool = True
 ) -> None:
-    """Try to collect an open invoice.
+    """Try to collect an open invoice, unless a debit for it is already on its way.
 
     Raises:
         CardDeclined: the attempt failed, or waits for the customer's authentication.
@@ -41,6 +41,8 @@ def attempt(
     chosen = method or default_method(work, invoice)
     if intent is None or chosen is None:
         raise _no_method()
+    if intent["status"] == "processing":
+        return
     paying.attempt(work, intent, chosen, off_session=off_session, waits=True)
     if off_session and intent["status"] == "requires_action":
         fail(work, invoice)

@@ -74,16 +74,6 @@ def add_line(work: Work, invoice: Body, line: Body) -> Body:
     return body
 
 
-def remove_line(work: Work, line: Body, *, keep_item: bool) -> None:
-    """Take a line off a draft; its item waits for another invoice, or goes too."""
-    if item := item_of(work, line):
-        if keep_item:
-            work.change(item, invoice=None)
-        else:
-            work.delete(item, leave_trace=True)
-    work.delete(line, leave_trace=False)
-
-
 def retotal(work: Work, invoice: Body) -> Body:
     """Sum up the lines; returns what `previous_attributes` shows of it."""
     lines = lines_of(work, invoice)
@@ -153,6 +143,8 @@ def finalize(work: Work, invoice: Body, *, intent: Body | None = None) -> None:
     work.emit("invoice.finalized", invoice)
     if not invoice["amount_due"]:
         invoice_payments.settle(work, invoice)
+    elif intent and intent["status"] == "succeeded":
+        invoice_payments.follow_success(work, intent)
     elif invoice["due_date"]:
         work.schedule(OVERDUE, invoice, at=invoice["due_date"])
 
@@ -195,11 +187,14 @@ def due_in(work: Work, days: int) -> int:
 
 
 def collect_later(work: Work, invoice: Body) -> None:
-    """A finalised invoice that collects itself is charged an hour later."""
-    automatic = invoice["collection_method"] == "charge_automatically"
-    if invoice["status"] == "open" and invoice["auto_advance"] and automatic:
-        work.change(invoice, next_payment_attempt=work.now + _HOUR)
-        work.schedule(COLLECT, invoice, at=work.now + _HOUR)
+    """A finalised invoice is charged an hour later if it collects itself, else not at all."""
+    work.unschedule(COLLECT, invoice)
+    charges = invoice["collection_method"] == "charge_automatically"
+    automatic = charges and invoice["auto_advance"] and invoice["status"] == "open"
+    at = work.now + _HOUR if automatic else None
+    work.change(invoice, next_payment_attempt=at)
+    if at:
+        work.schedule(COLLECT, invoice, at=at)
 
 
 def send(work: Work, invoice: Body) -> None:

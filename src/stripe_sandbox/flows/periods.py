@@ -28,7 +28,7 @@ def boundary(anchor: int, recurring: Body, number: int) -> int:
     """
     interval, count = recurring["interval"], recurring["interval_count"] * number
     if interval in _SECONDS:
-        return anchor + count * _SECONDS[interval]
+        return anchor + int(count) * _SECONDS[interval]
     return add_months(anchor, count * _MONTHS[interval])
 
 

@@ -44,15 +44,24 @@ def next_invoice(work: Work, customer: Body, subscription: Body | None, details:
             update(work, subscription, terms)
     if subscription["latest_invoice"] != before:
         return work.find("invoice", subscription["latest_invoice"])
-    return _renewal(work, subscription)
+    if invoice := _renewal(work, subscription):
+        return invoice
+    raise StripeError(
+        404,
+        "invalid_request_error",
+        f"No upcoming invoices for customer: {subscription['customer']}",
+        code="invoice_upcoming_none",
+    )
 
 
 def announce_upcoming(work: Work, subscription: Body) -> None:
     now = work.now
     with work.state.rehearsal():
-        upcoming = as_preview(_renewal(work, subscription))
+        invoice = _renewal(work, subscription)
+        upcoming = invoice and as_preview(invoice)
     work.now = now
-    work.emit("invoice.upcoming", upcoming)
+    if upcoming:
+        work.emit("invoice.upcoming", upcoming)
 
 
 def as_preview(invoice: Body) -> Body:
@@ -69,15 +78,10 @@ def as_preview(invoice: Body) -> Body:
     }
 
 
-def _renewal(work: Work, subscription: Body) -> Body:
+def _renewal(work: Work, subscription: Body) -> Body | None:
     at, last = next_end(work, subscription), subscription["cancel_at"]
-    if subscription["status"] in ("active", "past_due", "trialing") and (last or at + 1) > at:
-        work.now = at
-        if invoice := renew(work, subscription):
-            return invoice
-    raise StripeError(
-        404,
-        "invalid_request_error",
-        f"No upcoming invoices for customer: {subscription['customer']}",
-        code="invoice_upcoming_none",
-    )
+    renews = subscription["status"] in ("active", "past_due", "trialing")
+    if not renews or (last and last <= at):
+        return None
+    work.now = at
+    return renew(work, subscription)

@@ -56,10 +56,8 @@ def warn_of_trial_end(work: Work, subscription: Body) -> None:
 
 
 def trial_ends_soon(work: Work, subscription: Body) -> bool:
-    return (
-        subscription["status"] == "trialing"
-        and subscription["trial_end"] - _TRIAL_WARNING <= work.now
-    )
+    ends = subscription["trial_end"] if subscription["status"] == "trialing" else None
+    return ends is not None and int(ends) - _TRIAL_WARNING <= work.now
 
 
 def begin_periods(

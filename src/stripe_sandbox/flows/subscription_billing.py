@@ -16,7 +16,7 @@ from stripe_sandbox.flows.subscription_terms import LEAVE_DRAFT
 from stripe_sandbox.resources import invoiceitems
 
 _INHERITED = ("collection_method", "days_until_due")
-_EXTRA = frozenset({"price", "price_data", "quantity"})
+_EXTRA = frozenset({"discountable", "metadata", "price", "price_data", "quantity", "tax_rates"})
 
 
 def bill(
@@ -25,6 +25,7 @@ def bill(
     """Draft an invoice of these lines and of the items that wait for one."""
     inherited = {name: subscription[name] for name in _INHERITED if subscription[name] is not None}
     settings = subscription["invoice_settings"]
+    types = subscription["payment_settings"]["payment_method_types"]
     invoice = invoicing.draft(
         work,
         work.find("customer", subscription["customer"]),
@@ -34,6 +35,7 @@ def bill(
         subscription=subscription,
         **inherited,
         **{name: settings[name] for name in ("custom_fields", "description", "footer")},
+        payment_settings={"payment_method_types": types},
         **fields,
     )
     for line in lines_of(work, invoice):
@@ -136,8 +138,9 @@ def pend_extras(work: Work, subscription: Body, extras: Iterable[Body]) -> None:
     """Leave what is bought once for the next invoice: the parameter `add_invoice_items`."""
     for i, extra in enumerate(extras):
         require_simulated(extra, _EXTRA, where=f"add_invoice_items[{i}]")
-        ways = {**extra, "pricing": {"price": extra["price"]}} if "price" in extra else extra
-        details = {name: value for name, value in ways.items() if name != "price"}
+        details = dict(extra)
+        if price := details.pop("price", None):
+            details["pricing"] = {"price": price["id"] if isinstance(price, dict) else price}
         owner = {"customer": subscription["customer"], "subscription": subscription["id"]}
         invoiceitems.create(work, {**details, **owner})
 
@@ -181,12 +184,10 @@ def _trial_line(work: Work, subscription: Body, item: Body) -> Body:
 
 
 def _line(
-    work: Work, subscription: Body, item: Body, *, period: Period, **details: Unpack[LineDetails]
+    work: Work, of: Body, billed: Body, *, period: Period, **details: Unpack[LineDetails]
 ) -> Body:
+    """A line of this subscription for this item."""
+    details["subscription"], details["item"] = of, billed
     return price_line(
-        work,
-        price=item["price"],
-        quantity=item["quantity"],
-        period=period,
-        **{**details, "subscription": subscription, "item": item},
+        work, price=billed["price"], quantity=billed["quantity"], period=period, **details
     )

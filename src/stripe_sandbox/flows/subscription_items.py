@@ -40,6 +40,8 @@ def priced(work: Work, params: Body, *, at: str) -> Body:
     if "price_data" in params:
         data = {**params["price_data"], "active": False}
         price = new_price(work, data, at=param.format("price_data"))
+    elif isinstance(params.get("price"), dict):
+        price = params["price"]  # agreed on before, whether it is active still or not
     elif "price" in params:
         price = work.find("price", params["price"], param=param.format("price"))
         _require_active(price, param.format("price"))

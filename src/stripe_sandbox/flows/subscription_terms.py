@@ -74,7 +74,7 @@ def planned_end(work: Work, subscription: Body, params: Body) -> Body:
         "max_period_end": max(ends),
         "max_billed_until": max(ends),
     }
-    moment = max(ends) if at_period_end else named.get(at, at) or None
+    moment = max(ends) if at_period_end else named.get(str(at), at) or None
     if moment is not None and moment <= work.now:
         raise invalid("`cancel_at` must be in the future.", param="cancel_at")
     reason = "cancellation_requested" if moment else None
@@ -85,6 +85,7 @@ def planned_end(work: Work, subscription: Body, params: Body) -> Body:
             "canceled_at": work.now if moment else None,
             "cancellation_details": {
                 **(subscription["cancellation_details"] or {}),
+                **params.get("cancellation_details", {}),
                 "reason": reason,
             },
         }

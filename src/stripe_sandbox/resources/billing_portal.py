@@ -4,6 +4,7 @@ from typing import Any
 
 from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.urls import require_url
@@ -16,8 +17,9 @@ sessions = Resource("billing_portal.session", id_prefix="bps")
 
 UNOPENED, IDLE = 5 * 60, 3600
 
+_OF_SUBSCRIPTIONS = ("subscription_cancel", "subscription_update")
 _CONFIGURATION = "business_profile default_return_url features login_page metadata name"
-_FLOWS = ("customer_update", "payment_method_update")
+_FLOWS = ("customer_update", "payment_method_update", *_OF_SUBSCRIPTIONS)
 _FEATURES: Body = {
     "subscription_cancel": {
         "cancellation_reason": {
@@ -110,7 +112,7 @@ def create_session(work: Work, params: Body) -> Body:
         id=id,
         configuration=configuration["id"],
         customer=customer["id"],
-        flow=_flow(params, configuration),
+        flow=_flow(work, params, configuration),
         locale=params.get("locale"),
         return_url=params.get("return_url") or configuration["default_return_url"],
         url=f"{work.config.base_url}/p/session/{id}",
@@ -142,7 +144,7 @@ def _configuration(work: Work, params: Body) -> Body:
     return named
 
 
-def _flow(params: Body, configuration: Body) -> Body | None:
+def _flow(work: Work, params: Body, configuration: Body) -> Body | None:
     flow = params.get("flow_data")
     if flow is None:
         return None
@@ -157,7 +159,20 @@ def _flow(params: Body, configuration: Body) -> Body | None:
     if after["type"] == "redirect":
         param = "flow_data[after_completion][redirect][return_url]"
         require_url(after.get("redirect", {}).get("return_url", ""), param=param)
-    return {"type": flow["type"], "after_completion": after}
+    return {"type": flow["type"], "after_completion": after, **_about(work, flow)}
+
+
+def _about(work: Work, flow: Body) -> Body:
+    """The subscription that a flow is about."""
+    type = flow["type"]
+    if type not in _OF_SUBSCRIPTIONS:
+        return {}
+    about, param = flow.get(type, {}), f"flow_data[{type}]"
+    require_simulated(about, frozenset({"subscription"}), where=param)
+    if not about:
+        raise invalid(f"Missing required param: {param}.", code="parameter_missing", param=param)
+    work.find("subscription", about["subscription"], param=f"{param}[subscription]")
+    return {type: about}
 
 
 def _merged(old: Body, new: Body) -> Body:

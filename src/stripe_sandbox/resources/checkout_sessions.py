@@ -9,7 +9,13 @@ from stripe_sandbox.engine.listing import page
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import checkout
-from stripe_sandbox.flows.checkout_terms import data_of, expiry, require_prices, require_sound
+from stripe_sandbox.flows.checkout_terms import (
+    data_of,
+    expiry,
+    require_billable,
+    require_prices,
+    require_sound,
+)
 from stripe_sandbox.flows.lines import as_list, new_lines, rates_of
 from stripe_sandbox.flows.money import require_chargeable
 from stripe_sandbox.flows.paying import permitted_types
@@ -54,6 +60,7 @@ def create(work: Work, params: Body) -> Body:
     data = data_of(params)
     if params["mode"] != "setup":
         require_prices(params["mode"], lines)
+        require_billable(params, lines, rates)
         _require_currency(params, lines)
     session = _new_session(work, params, lines)
     work.remember(
@@ -218,8 +225,9 @@ def _payment_page(work: Work, session: Body) -> Body:
 
 
 def _require_currency(params: Body, lines: list[Body]) -> None:
-    currency = lines[0]["currency"]
-    if params.get("currency", currency).lower() != currency:
+    currency: str = lines[0]["currency"]
+    wanted: str = params.get("currency", currency)
+    if wanted.lower() != currency:
         text = f"The line items are in {currency}, not in {params['currency']}."
         raise invalid(text, param="currency")
 

@@ -8,7 +8,7 @@ from stripe_sandbox.engine.listing import page
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
-from stripe_sandbox.flows.invoice_lines import item_line, item_of, lines_of
+from stripe_sandbox.flows.invoice_lines import item_line, item_of, lines_of, remove_line
 from stripe_sandbox.resources import invoiceitems
 from stripe_sandbox.resources.invoices import announce_difference
 
@@ -30,7 +30,7 @@ def remove_lines(work: Work, params: Body, invoice: str) -> Body:
     invoicing.require_editable(body)
     for i, wanted in enumerate(params["lines"]):
         line = _line(work, body, wanted["id"], param=f"lines[{i}][id]")
-        invoicing.remove_line(work, line, keep_item=wanted["behavior"] == "unassign")
+        remove_line(work, line, keep_item=wanted["behavior"] == "unassign")
     return _changed(work, body, params)
 
 

@@ -7,7 +7,7 @@ from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments, invoicing
-from stripe_sandbox.flows.invoice_lines import lines_of
+from stripe_sandbox.flows.invoice_lines import lines_of, remove_line
 from stripe_sandbox.flows.lines import as_list
 from stripe_sandbox.flows.money import known_currency
 from stripe_sandbox.flows.reckoning import TERMS, terms
@@ -91,7 +91,7 @@ def delete(work: Work, invoice: str) -> Body:
     if _subscription_of(body):
         raise refused("You can't delete invoices created by subscriptions.")
     for line in lines_of(work, body):
-        invoicing.remove_line(work, line, keep_item=True)
+        remove_line(work, line, keep_item=True)
     work.unschedule(invoicing.FINALIZE, body)
     work.emit("invoice.deleted", body)
     return work.delete(body, leave_trace=False)
@@ -199,9 +199,7 @@ def _require_sound(work: Work, params: Body, whole: Body) -> None:
         if method["customer"] != whole["customer"]:
             text = "The payment method must be attached to the customer of the invoice."
             raise invalid(text, param=name)
-    dated = bool({"days_until_due", "due_date"} & whole.keys()) and (
-        whole.get("days_until_due") is not None or whole.get("due_date") is not None
-    )
+    dated = any(whole.get(name) is not None for name in ("days_until_due", "due_date"))
     sends = whole.get("collection_method") == "send_invoice"
     if dated and not sends:
         raise invalid(

@@ -14,7 +14,16 @@ from stripe_sandbox.flows.subscription_terms import whole
 def _has_status(subscription: Body, wanted: object) -> bool:
     status = subscription["status"]
     chosen = {"all": True, "ended": status in ENDED, "": status != "canceled"}
-    return chosen.get(str(wanted), status == wanted)
+    return bool(chosen.get(str(wanted), status == wanted))
+
+
+def _with_status(wanted: object) -> tuple[str, tuple[object, ...]] | None:
+    return None if wanted in ("all", "") else ("status", ENDED if wanted == "ended" else (wanted,))
+
+
+def _taxes_automatically(subscription: Body, wanted: object) -> bool:
+    enabled = subscription["automatic_tax"]["enabled"]
+    return isinstance(wanted, dict) and wanted.get("enabled") is enabled
 
 
 def _has_price(subscription: Body, wanted: object) -> bool:
@@ -25,7 +34,12 @@ subscriptions = Resource(
     "subscription",
     id_prefix="sub",
     search=frozenset({"created", "metadata", "status"}),
-    filters={"price": _has_price, "status": _has_status},
+    filters={
+        "automatic_tax": _taxes_automatically,
+        "price": _has_price,
+        "status": _has_status,
+    },
+    narrow={"status": _with_status},
 )
 
 _SETTINGS = (
@@ -136,6 +150,7 @@ def follow_customer(work: Work, customer: Body) -> None:
 
 
 subscriptions.follows("invoice.paid")(following.follow_payment)
+subscriptions.follows("payment_intent.processing")(following.follow_processing)
 subscriptions.follows("invoice.payment_failed")(following.follow_failure)
 subscriptions.follows("invoice.overdue")(following.follow_delay)
 subscriptions.follows("invoice.voided")(following.follow_void)

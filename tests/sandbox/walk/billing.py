@@ -123,8 +123,13 @@ SUBSCRIPTION = [
     ),
     do(
         "subscriptions.update $sub.id",
-        {"cancel_at_period_end": True},
-        sees={"cancel_at_period_end": True, "cancel_at": FEBRUARY, "status": "active"},
+        {"cancel_at_period_end": True, "cancellation_details": {"feedback": "too_expensive"}},
+        sees={
+            "cancel_at_period_end": True,
+            "cancel_at": FEBRUARY,
+            "status": "active",
+            "cancellation_details.feedback": "too_expensive",
+        },
     ),
     do(
         "subscriptions.update $sub.id",

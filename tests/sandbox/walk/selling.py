@@ -300,7 +300,11 @@ CHECKOUT = [
         called="setup",
     ),
     CARD,
-    do("POST /v1/payment_pages/{$setup.id}/confirm", {"payment_method": "$card.id"}),
+    do(
+        "POST /v1/payment_pages/{$setup.id}/confirm",
+        {"payment_method": "$card.id", "expected_amount": 0},
+        sees={"status": "complete"},
+    ),
     do(
         "checkout.sessions.retrieve $setup.id",
         {"expand": ["setup_intent"]},

@@ -5,7 +5,9 @@ from sandbox.walk.steps import Step
 
 STORIES: dict[str, list[Step]] = {
     "catalogue": selling.CATALOGUE,
+    "discounts": selling.DISCOUNTS,
     "customers": selling.CUSTOMERS,
+    "checkout": selling.CHECKOUT,
     "setting up": selling.SETTING_UP,
     "portal": selling.PORTAL,
     "endpoints and events": selling.ENDPOINTS,
@@ -15,5 +17,9 @@ STORIES: dict[str, list[Step]] = {
     "disputes": paying.DISPUTES,
     "payouts": paying.PAYOUTS,
     "reports": paying.REPORTS,
+    "a subscription": billing.SUBSCRIPTION,
+    "beginnings of subscriptions": billing.BEGINNINGS,
+    "invoices": billing.INVOICES,
     "ends of invoices": billing.ENDS,
+    "quotes": billing.QUOTES,
 }

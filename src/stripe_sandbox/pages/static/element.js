@@ -5,14 +5,8 @@
 const $ = (id) => document.getElementById(id);
 const NUMBERS = { card: "Card number", us_bank_account: "Account number", sepa_debit: "IBAN" };
 const EXPIRY = /^\s*(\d{1,2})\s*\/?\s*(?:20)?(\d{2})\s*$/;
-const VARIABLES = {
-  colorPrimary: "accent",
-  colorBackground: "paper",
-  colorText: "ink",
-  colorDanger: "bad",
-  borderRadius: "radius",
-  fontFamily: "font",
-};
+const COLORS = { colorPrimary: "accent", colorBackground: "paper", colorText: "ink", colorDanger: "bad" };
+const VARIABLES = { ...COLORS, borderRadius: "radius", fontFamily: "font" };
 const FIELDS = [$("number"), $("expiry"), $("cvc")];
 let port = null;
 let key = "";
@@ -31,19 +25,26 @@ function expires() {
   return { month: Number(month), year: 2000 + Number(year) };
 }
 
-/** What is wrong, in Stripe's words; each rule is asked in turn. */
+const past = {
+  year: () => expires().year < new Date().getFullYear(),
+  month: () => new Date(expires().year, expires().month) <= new Date(),
+};
+
+/** What may be wrong, in Stripe's words; the rules are asked in turn. */
 const RULES = {
   card: [
     ["number", "incomplete_number", "Your card number is incomplete.", () => digits("number").length < 13],
     ["number", "invalid_number", "Your card number is invalid.", () => !luhn(digits("number"))],
-    ["expiry", "incomplete_expiry", "Your card's expiration date is incomplete.", () => !EXPIRY.test($("expiry").value)],
-    ["expiry", "invalid_expiry_month", "Your card's expiration date is invalid.", () => expires().month < 1 || expires().month > 12],
-    ["expiry", "invalid_expiry_year_past", "Your card's expiration year is in the past.", () => expires().year < new Date().getFullYear()],
-    ["expiry", "invalid_expiry_month_past", "Your card's expiration date is in the past.", () => new Date(expires().year, expires().month) <= new Date()],
+    ["expiry", "incomplete_expiry", "Your card's expiration date is incomplete.", () => !expires().month],
+    ["expiry", "invalid_expiry_month", "Your card's expiration date is invalid.", () => expires().month > 12],
+    ["expiry", "invalid_expiry_year_past", "Your card's expiration year is in the past.", past.year],
+    ["expiry", "invalid_expiry_month_past", "Your card's expiration date is in the past.", past.month],
     ["cvc", "incomplete_cvc", "Your card's security code is incomplete.", () => digits("cvc").length < 3],
   ],
-  us_bank_account: [["number", "incomplete_account_number", "Your account number is incomplete.", () => digits("number").length < 4]],
-  sepa_debit: [["number", "incomplete_iban", "Your IBAN is incomplete.", () => $("number").value.replace(/\s/g, "").length < 15]],
+  us_bank_account: [
+    ["number", "incomplete_account_number", "Your account number is incomplete.", () => digits("number").length < 4],
+  ],
+  sepa_debit: [["number", "incomplete_iban", "Your IBAN is incomplete.", () => $("number").value.length < 15]],
 };
 
 function problem() {
