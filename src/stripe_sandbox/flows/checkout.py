@@ -73,7 +73,6 @@ def apply_discounts(work: Work, session: Body, wanted: list[Body]) -> None:
         work,
         wanted,
         currency=session["currency"],
-        subtotal=session["amount_subtotal"],
         customer=session["customer"],
         checkout_session=session["id"],
     )

@@ -8,7 +8,13 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
-from stripe_sandbox.flows.invoice_lines import LineDetails, lines_of, price_line, pricing_of
+from stripe_sandbox.flows.invoice_lines import (
+    LineDetails,
+    lines_of,
+    price_line,
+    pricing_of,
+    subscription_id,
+)
 from stripe_sandbox.flows.periods import Period, period_around
 from stripe_sandbox.flows.proration import Share, note_billed, remaining
 from stripe_sandbox.flows.subscription_items import period_of
@@ -148,12 +154,7 @@ def pend_extras(work: Work, subscription: Body, extras: Iterable[Body]) -> None:
 def pending_of(work: Work, subscription: Body) -> list[Body]:
     """What waits for the next invoice of this subscription alone."""
     waiting = work.every("invoiceitem", customer=subscription["customer"], invoice=None)
-    return [item for item in waiting if _subscription_of(item) == subscription["id"]]
-
-
-def _subscription_of(item: Body) -> str | None:
-    details = (item["parent"] or {}).get("subscription_details") or {}
-    return details.get("subscription")
+    return [item for item in waiting if subscription_id(item) == subscription["id"]]
 
 
 def _note_billed(work: Work, line: Body) -> None:
