@@ -1,6 +1,7 @@
 """Coupons, promotion codes and the discounts that they become."""
 
 import time
+from typing import Any
 
 import pytest
 import stripe
@@ -128,7 +129,7 @@ async def test_a_customers_discount_is_deleted(bench: Bench) -> None:
         await bench.stripe.v1.customers.delete_discount_async(id)
 
 
-def lines(*amounts: int) -> list[dict[str, object]]:
+def lines(*amounts: int) -> list[dict[str, Any]]:
     return [{"amount_subtotal": amount} for amount in amounts]
 
 
@@ -154,7 +155,7 @@ async def test_discounts_are_taken_off_line_by_line_to_the_last_cent(
     made = [await new_coupon(bench, **coupon) for coupon in coupons]
     with bench.app.sandbox.work() as work:
         rows = discounts.redeem(work, [{"coupon": coupon.id} for coupon in made])
-        found = discounts.deductions(work, rows, lines(*amounts))
+        found = discounts.deductions(work, [row["id"] for row in rows], lines(*amounts))
     assert [[entry["amount"] for entry in line] for line in found] == taken
     totals = [total["amount"] for total in discounts.summed(found)]
     assert totals == [sum(column) for column in zip(*taken, strict=True)]
@@ -165,9 +166,9 @@ async def test_a_discount_keeps_its_terms_when_its_coupon_is_deleted(bench: Benc
     with bench.app.sandbox.work() as work:
         rows = discounts.redeem(work, [{"coupon": coupon.id}])
     await bench.stripe.v1.coupons.delete_async(coupon.id)
-    bought = [*lines(1000), {"amount": 1000, "discountable": False}]
+    bought: list[dict[str, Any]] = [*lines(1000), {"amount": 1000, "discountable": False}]
     with bench.app.sandbox.work() as work:
-        found = discounts.deductions(work, rows, bought)
+        found = discounts.deductions(work, [row["id"] for row in rows], bought)
     assert [len(line) for line in found] == [1, 0]
     assert discounts.summed(found) == [{"amount": 100, "discount": rows[0]["id"]}]
 

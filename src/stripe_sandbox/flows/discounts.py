@@ -117,14 +117,14 @@ def give_to_customer(work: Work, customer: Body, wanted: Any) -> None:
     work.emit("customer.discount.updated" if held else "customer.discount.created", discount)
 
 
-def deductions(work: Work, discounts: Sequence[Body], lines: Sequence[Body]) -> list[list[Body]]:
+def deductions(work: Work, off: Iterable[str], lines: Sequence[Body]) -> list[list[Body]]:
     """For each line of an invoice or a session its `{discount, amount}`. The line's own discounts
-    come first, and each one applies to what those before it have left.
+    come first, then those with the ids in `off`; each applies to what those before it have left.
     """
     left = [amount_of(line) for line in lines]
     found: list[list[Body]] = [[] for _ in lines]
     own = [(id, [i]) for i, line in enumerate(lines) for id in _own(line)]
-    shared = [(discount["id"], range(len(lines))) for discount in discounts]
+    shared = [(id, range(len(lines))) for id in off]
     for id, places in (*own, *shared):
         terms = work.note(id)
         eligible = [i for i in places if lines[i].get("discountable", True)]

@@ -256,17 +256,15 @@ def _next_number(work: Work, customer: Body) -> str:
 def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
     """What an invoice says unless it is told otherwise, and of its customer as it is now."""
     names = ("address", "email", "name", "phone", "shipping", "tax_exempt")
-    billed = subscription or {"automatic_tax": {}, "default_tax_rates": []}
     return {
         **{f"customer_{name}": customer[name] for name in names},
         "account_country": "US",
         "account_name": "Offline sandbox",
         "auto_advance": subscription is not None,
-        "automatic_tax": billed["automatic_tax"],
+        "automatic_tax": subscription["automatic_tax"] if subscription else {},
         "collection_method": "charge_automatically",
         "customer": customer["id"],
         "customer_tax_ids": [],
-        "default_tax_rates": billed["default_tax_rates"] or [],
         "discounts": inherited(work, customer, subscription),
         "parent": _parent(subscription),
         "period_end": work.now,

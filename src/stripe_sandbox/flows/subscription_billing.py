@@ -22,7 +22,7 @@ from stripe_sandbox.flows.subscription_terms import LEAVE_DRAFT
 from stripe_sandbox.resources import invoiceitems
 
 _INHERITED = ("collection_method", "days_until_due")
-_EXTRA = frozenset({"discountable", "metadata", "price", "price_data", "quantity", "tax_rates"})
+_EXTRA = frozenset({"discountable", "metadata", "price", "price_data", "quantity"})
 
 
 def bill(
@@ -134,7 +134,7 @@ def pend(work: Work, subscription: Body, shares: Iterable[Share]) -> None:
             proration=True,
             quantity=share.item["quantity"],
             quantity_decimal=str(share.item["quantity"]),
-            tax_rates=share.item["tax_rates"],
+            tax_rates=[],
             test_clock=subscription["test_clock"],
         )
         work.emit("invoiceitem.created", item)

@@ -10,7 +10,6 @@ from stripe_sandbox.flows.customer_balance import bill_in
 from stripe_sandbox.flows.discounts import redeem
 from stripe_sandbox.flows.invoice_lines import item_line, lines_of, pricing_of, times
 from stripe_sandbox.flows.money import known_currency
-from stripe_sandbox.flows.taxes import given_rates
 from stripe_sandbox.resources.catalog import new_price
 
 invoiceitems = Resource(
@@ -29,7 +28,7 @@ _WAYS = frozenset({"amount", "price_data", "pricing"})
     "post",
     "/v1/invoiceitems",
     takes=f"{_FIELDS} amount currency customer discounts invoice price_data pricing quantity"
-    " subscription tax_rates",
+    " subscription",
 )
 def create(work: Work, params: Body) -> Body:
     customer, invoice = _whose(work, params)
@@ -51,7 +50,7 @@ def create(work: Work, params: Body) -> Body:
             "discountable": priced["amount"] >= 0,
             "discounts": _discounts(work, params, customer, priced["currency"]),
             "period": {"start": work.now, "end": work.now},
-            "tax_rates": given_rates(work, params.get("tax_rates"), param="tax_rates"),
+            "tax_rates": [],
             **priced,
             **given(params, _FIELDS),
         },
