@@ -15,10 +15,7 @@ quotes = Resource("quote", id_prefix="qt", param="quote")
 
 _EXPIRE = "quote.expire"
 _PLAIN = "collection_method description expires_at footer header metadata"
-_FIELDS = (
-    f"{_PLAIN} automatic_tax customer default_tax_rates discounts invoice_settings line_items"
-    " subscription_data"
-)
+_FIELDS = f"{_PLAIN} automatic_tax customer discounts invoice_settings line_items subscription_data"
 
 
 @quotes.on("post", "/v1/quotes", takes=f"{_FIELDS} test_clock")
