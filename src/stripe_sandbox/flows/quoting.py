@@ -47,9 +47,9 @@ def change(work: Work, quote: Body, params: Body) -> None:
 
 def finalize(work: Work, quote: Body) -> None:
     require_status(quote, "draft", done="finalized")
-    customer = work.get("customer", quote["customer"])
-    if customer is None or not lines_of(work, quote):
+    if quote["customer"] is None or not lines_of(work, quote):
         raise refused("A quote needs a customer and line items before it can be finalized.")
+    customer = work.find("customer", quote["customer"], param="customer")
     number = work.note(_NUMBERS).get("last", 0) + 1
     work.remember(_NUMBERS, last=number)
     work.change(

@@ -19,6 +19,7 @@ _FIELDS = (
     "amount_off duration duration_in_months max_redemptions metadata name percent_off redeem_by"
 )
 _WHOLE = 100
+_MOST_MONTHS = 1200
 _EXPIRE = "coupon.expire"
 
 
@@ -83,4 +84,7 @@ def _require_sound(params: Body) -> None:
         raise missing("currency")
     if (params.get("duration") == "repeating") != ("duration_in_months" in params):
         text = "You must pass duration_in_months when, and only when, duration is repeating."
+        raise invalid(text, param="duration_in_months")
+    if not 0 < params.get("duration_in_months", 1) <= _MOST_MONTHS:
+        text = f"duration_in_months must be from 1 to {_MOST_MONTHS}."
         raise invalid(text, param="duration_in_months")

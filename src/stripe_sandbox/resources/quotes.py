@@ -100,7 +100,7 @@ def pdf(work: Work, quote: str) -> Download:
     body = work.find("quote", quote)
     if body["status"] == "draft":
         raise refused("A quote has a PDF once it is finalized.")
-    currency = body["currency"]
+    currency = body["currency"] or "usd"
     rows = [
         f"{line['quantity']} x {line['description']}: {display(line['amount_total'], currency)}"
         for line in quoting.lines_of(work, body)
