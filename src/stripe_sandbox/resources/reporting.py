@@ -75,7 +75,8 @@ def create(work: Work, params: Body) -> Body:
     id, parameters = params["report_type"], params.get("parameters", {})
     if id not in _TYPES:
         raise not_simulated(f"the report type {id}")
-    require_simulated(parameters, _TAKES, where=id)
+    by_category = {"reporting_category"} if ".itemized." in id else frozenset()
+    require_simulated(parameters, _TAKES | by_category, where=id)
     _require_interval(work, parameters)
     run = work.create("reporting.report_run", report_type=id, status="pending")
     work.change(run, parameters=parameters)
@@ -87,7 +88,12 @@ def create(work: Work, params: Body) -> Body:
 def make(work: Work, subject: str) -> None:
     run = work.find("reporting.report_run", subject)
     asked, report = run["parameters"], _TYPES[run["report_type"]]
-    query = reports.Query(asked["interval_start"], asked["interval_end"], asked.get("currency"))
+    query = reports.Query(
+        asked["interval_start"],
+        asked["interval_end"],
+        asked.get("currency"),
+        asked.get("reporting_category"),
+    )
     content = reports.as_csv(report.rows(work, query), report.columns.split())
     file = store(work, content, filename=f"{subject}.csv", purpose="finance_report_run")
     work.change(run, status="succeeded", succeeded_at=work.now, result=dict(file))
