@@ -1,6 +1,6 @@
 """A subscription from its terms to its first invoice."""
 
-from stripe_sandbox.contract.errors import invalid, not_simulated
+from stripe_sandbox.contract.errors import invalid, missing, not_simulated
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
@@ -44,12 +44,12 @@ def subscribe(work: Work, customer: Body, params: Body, *, paid_by: Body | None 
     """
     require_sound(work, customer, params, collection=_collection(params))
     if not params.get("items"):
-        raise invalid("Missing required param: items.", code="parameter_missing", param="items")
+        raise missing("items")
     items = [priced(work, item, at=f"items[{i}]") for i, item in enumerate(params["items"])]
     for i, item in enumerate(items):
         if "price" not in item:
             name = f"items[{i}][price]"
-            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+            raise missing(name)
     subscription = _new(work, customer, params, items)
     anchor = subscription["billing_cycle_anchor"]
     for item in items:
