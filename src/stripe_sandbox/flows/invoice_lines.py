@@ -34,14 +34,15 @@ def price_line(
 def item_line(work: Work, item: Body) -> Body:
     """What an invoice item puts on an invoice."""
     subscription = subscription_id(item)
-    parent = {
-        "type": "invoice_item_details",
-        "invoice_item_details": {
-            "invoice_item": item["id"],
-            "proration": item["proration"],
-            "subscription": subscription,
-        },
+    of = ((item["parent"] or {}).get("subscription_details") or {}).get("subscription_item")
+    details = {
+        "invoice_item": item["id"],
+        "proration": item["proration"],
+        "subscription": subscription,
+        **({"subscription_item": of} if of else {}),
     }
+    type = "subscription_item_details" if of else "invoice_item_details"
+    parent = {"type": type, type: details}
     shown = {name: item[name] for name in _SHARED.split()}
     return _line(work, parent=parent, subscription=subscription, **shown)
 
@@ -79,7 +80,8 @@ def lines_of(work: Work, invoice: Body) -> list[Body]:
 
 def item_of(work: Work, line: Body) -> Body | None:
     """The invoice item behind a line."""
-    details = (line["parent"] or {}).get("invoice_item_details") or {}
+    parent = line["parent"] or {}
+    details = parent.get(parent.get("type", "")) or {}
     return work.get("invoiceitem", details.get("invoice_item"))
 
 

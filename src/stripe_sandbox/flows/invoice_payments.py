@@ -69,7 +69,8 @@ def settle(work: Work, invoice: Body, **changes: Any) -> None:
         status_transitions={**invoice["status_transitions"], "paid_at": work.now},
     )
     work.emit("invoice.paid", invoice)
-    work.emit("invoice.payment_succeeded", invoice)
+    if "amount_paid_off_stripe" not in changes:
+        work.emit("invoice.payment_succeeded", invoice)
 
 
 def fail(work: Work, invoice: Body) -> None:
@@ -171,11 +172,19 @@ def _new_intent(work: Work, invoice: Body) -> Body:
         automatic_payment_methods=None,
         currency=invoice["currency"],
         customer=invoice["customer"],
-        description=f"Invoice {invoice['number']}",
+        description=_description(invoice),
         payment_method_types=[type for type in paying.TYPES if type in types],
         setup_future_usage="off_session" if invoice["parent"] else None,
         statement_descriptor=invoice["statement_descriptor"],
     )
+
+
+def _description(invoice: Body) -> str:
+    """Stripe's words for what a payment is for."""
+    if not invoice["parent"]:
+        return f"Invoice {invoice['number']}"
+    begins = invoice["billing_reason"] == "subscription_create"
+    return "Subscription creation" if begins else "Subscription update"
 
 
 def _next_attempt(work: Work, invoice: Body, count: int) -> int | None:

@@ -57,12 +57,23 @@ def draft(
     return invoice
 
 
+def follow_customer(work: Work, customer: Body) -> None:
+    """A draft says of its customer what is true now, until it is being finalised."""
+    for invoice in list(work.every("invoice", customer=customer["id"], status="draft")):
+        if work.note(invoice["id"]).get("closing"):
+            continue
+        work.change(invoice, **_copied(customer))
+        retotal(work, invoice)
+
+
 def pending_lines(
     work: Work, customer: Body, currency: str, subscription: str | None = None
 ) -> list[Body]:
     """Lines out of the items that wait for an invoice, the newest first."""
     waiting = work.every("invoiceitem", customer=customer["id"], invoice=None, currency=currency)
     lines = [item_line(work, item) for item in waiting]
+    if subscription is None:
+        return lines  # only what is billed by itself leaves the items of other subscriptions alone
     return [line for line in lines if line["subscription"] in (None, subscription)]
 
 
@@ -122,6 +133,7 @@ def finalize(work: Work, invoice: Body, *, intent: Body | None = None) -> None:
     work.unschedule(FINALIZE, invoice)
     retotal(work, invoice)
     customer = work.find("customer", invoice["customer"])
+    work.remember(invoice["id"], closing=True)
     settled = settle_balance(work, invoice, customer)
     sent = invoice["collection_method"] == "send_invoice"
     due_date = invoice["due_date"] or (due_in(work, _UNLESS_SAID) if sent else None)
@@ -242,7 +254,6 @@ def _next_number(work: Work, customer: Body) -> str:
 
 def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
     """What an invoice says unless it is told otherwise, and of its customer as it is now."""
-    names = ("address", "email", "name", "phone", "shipping", "tax_exempt")
     parent = subscription and {
         "type": "subscription_details",
         "subscription_details": {
@@ -251,7 +262,7 @@ def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
         },
     }
     return {
-        **{f"customer_{name}": customer[name] for name in names},
+        **_copied(customer),
         "account_country": "US",
         "account_name": "Offline sandbox",
         "auto_advance": subscription is not None,
@@ -265,3 +276,8 @@ def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
         "period_start": work.now,
         "test_clock": customer["test_clock"],
     }
+
+
+def _copied(customer: Body) -> Body:
+    names = ("address", "email", "name", "phone", "shipping", "tax_exempt")
+    return {f"customer_{name}": customer[name] for name in names}

@@ -59,6 +59,8 @@ def subscribe(work: Work, customer: Body, params: Body, *, paid_by: Body | None 
     work.change(subscription, **planned_end(work, subscription, params))
     cut_short(work, subscription)
     work.change(subscription, items=shown(work, subscription))
+    if params.get("payment_behavior") == "default_incomplete" and subscription["trial_end"]:
+        _ask_for_method(work, subscription)
     work.emit("customer.subscription.created", subscription)
     for discount in in_force(work, subscription):
         work.emit("customer.discount.created", discount)
@@ -119,7 +121,8 @@ def _bill_first(work: Work, subscription: Body, params: Body, paid_by: Body | No
     behavior = params.get("payment_behavior", "allow_incomplete")
     off_session = params.get("off_session", False)
     collect(work, subscription, invoice, behavior=behavior, off_session=off_session)
-    if behavior == "default_incomplete" and invoice["status"] == "paid":
+    asked = subscription["pending_setup_intent"] is not None
+    if behavior == "default_incomplete" and invoice["status"] == "paid" and not asked:
         _ask_for_method(work, subscription)
 
 

@@ -158,7 +158,7 @@ def pending_of(work: Work, subscription: Body) -> list[Body]:
 
 def _note_billed(work: Work, line: Body) -> None:
     details = (line["parent"] or {}).get("subscription_item_details")
-    if details:
+    if details and not details["invoice_item"]:
         net = line["amount"] - sum(entry["amount"] for entry in line["discount_amounts"])
         item, period = {"id": details["subscription_item"]}, line["period"]
         note_billed(work, item, net, (period["start"], period["end"]))
@@ -181,6 +181,6 @@ def _line(
     """A line of this subscription for this item."""
     details = {"proration": proration, "subscription": of["id"], "subscription_item": billed["id"]}
     parent = {"type": "subscription_item_details", "subscription_item_details": details}
-    fields |= {"parent": parent, "subscription": of["id"]}
+    fields |= {"metadata": dict(of["metadata"]), "parent": parent, "subscription": of["id"]}
     price, quantity = billed["price"], billed["quantity"]
     return price_line(work, price=price, quantity=quantity, period=period, **fields)

@@ -25,7 +25,26 @@ invoices = Resource(
     id_prefix="in",
     param="invoice",
     filters={"subscription": lambda invoice, wanted: subscription_id(invoice) == wanted},
-    search=frozenset({"created", "currency", "customer", "metadata", "number", "status", "total"}),
+    search=frozenset(
+        {
+            "created",
+            "currency",
+            "customer",
+            "last_finalization_error_code",
+            "last_finalization_error_type",
+            "metadata",
+            "number",
+            "receipt_number",
+            "status",
+            "subscription",
+            "total",
+        }
+    ),
+    search_paths={
+        "last_finalization_error_code": "last_finalization_error.code",
+        "last_finalization_error_type": "last_finalization_error.type",
+        "subscription": "parent.subscription_details.subscription",
+    },
 )
 
 invoice_payment = Resource(
@@ -158,6 +177,7 @@ def become_overdue(work: Work, subject: str) -> None:
     work.emit("invoice.overdue", work.find("invoice", subject))
 
 
+invoices.follows("customer.updated")(invoicing.follow_customer)
 invoices.follows("payment_intent.succeeded")(invoice_payments.follow_success)
 invoices.follows("payment_intent.payment_failed")(invoice_payments.follow_failure)
 invoices.follows("payment_intent.requires_action")(invoice_payments.follow_challenge)

@@ -33,7 +33,7 @@ def _has_price(subscription: Body, wanted: object) -> bool:
 subscriptions = Resource(
     "subscription",
     id_prefix="sub",
-    search=frozenset({"created", "metadata", "status"}),
+    search=frozenset({"canceled_at", "created", "metadata", "status"}),
     filters={
         "automatic_tax": _taxes_automatically,
         "price": _has_price,
