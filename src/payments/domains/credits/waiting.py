@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -55,18 +55,19 @@ async def _end_lots(db: Database, now: datetime) -> None:
 
 
 async def _grant_waiting(db: Database, now: datetime) -> None:
-    met: Select[Any] = select(WaitingGrant.source, CustomerLink.user_id).join(
-        CustomerLink, CustomerLink.stripe_customer_id == WaitingGrant.customer
-    )
+    linked = select(CustomerLink.stripe_customer_id)
+    met = select(WaitingGrant).where(WaitingGrant.customer.in_(linked))
     async for rows in db.walk(met, by=WaitingGrant.source, size=BATCH):
         for row in rows:
             async with db.transaction() as tx:
-                await locked(tx, [root_of(row.user_id)])
-                await _grant_one(tx, row.source, now)
+                await _grant_one(tx, row, now)
 
 
-async def _grant_one(tx: AsyncConnection, source: str, now: datetime) -> None:
-    query = select(WaitingGrant).where(WaitingGrant.source == source).with_for_update()
+async def _grant_one(tx: AsyncConnection, found: Row[Any], now: datetime) -> None:
+    if (user := await user_of(tx, found.customer)) is None:
+        return
+    await locked(tx, [root_of(user)])
+    query = select(WaitingGrant).where(WaitingGrant.source == found.source).with_for_update()
     if (row := (await tx.execute(query)).first()) is None:
         return
     names = ("source", "credits", "credit_type", "expires_at", "basis")
