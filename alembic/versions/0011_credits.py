@@ -82,6 +82,7 @@ def upgrade() -> None:
     _lots()
     _entries()
     _waiting()
+    _purchases()
     op.execute(POST)
     op.execute(POSTED)
     op.execute(REFUSE)
@@ -205,7 +206,31 @@ def _waiting() -> None:
     op.create_index(op.f("ix_waiting_grants_customer"), "waiting_grants", ["customer"])
 
 
+def _purchases() -> None:
+    op.create_table(
+        "purchases",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("unit_amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("credits", sa.BigInteger(), nullable=False),
+        sa.Column("credit_type", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.CheckConstraint(
+            "quantity > 0 and unit_amount > 0 and credits >= 0", name=op.f("ck_purchases_basis")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_purchases")),
+    )
+    op.create_index("ix_purchases_user_id", "purchases", ["user_id", sa.text("created_at desc")])
+
+
 def downgrade() -> None:
+    op.drop_table("purchases")
     op.drop_table("waiting_grants")
     op.drop_table("credit_entries")
     op.drop_table("credit_lots")

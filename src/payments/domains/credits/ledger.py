@@ -2,7 +2,7 @@
 be, under the account's lock.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -82,12 +82,13 @@ async def set_target(tx: AsyncConnection, source: str, credits: int, note: Note)
     Less is clawed back, from its own lot, then from those that end first; what is not there is
     owed. More gives back what was clawed back, and grants what goes beyond.
     """
-    query = select(CreditLot).join(CreditAccount).where(CreditLot.source == source)
+    query = select(CreditLot, CreditAccount.debt).join(CreditAccount)
+    query = query.where(CreditLot.source == source)
     lot = (await tx.execute(query.with_for_update())).one()
     if lot.target == credits:
         return
-    taken = await _taken(tx, source)
-    book = await _open(tx, lot.user_id, note.now, taken | {lot.id: 0})
+    taken = await _taken(tx, source) if lot.target < lot.granted else {}
+    book = await _open(tx, lot.user_id, lot.debt, note.now, besides=[lot.id, *taken])
     granted = max(lot.granted, credits)
     change = {"target": credits, "granted": granted}
     await tx.execute(update(CreditLot).where(CreditLot.id == lot.id).values(**change))
@@ -106,7 +107,7 @@ async def spend(tx: AsyncConnection, user: str, source: str, amount: int, note: 
     Raises:
         InsufficientCredits: there are fewer; nothing is changed.
     """
-    book = await _open(tx, user, note.now)
+    book = await _open(tx, user, await _locked_debt(tx, user), note.now)
     if book.balance < amount:
         raise InsufficientCredits(
             f"{amount} credits are wanted, and {book.balance} are there; spend at most those, or "
@@ -120,7 +121,7 @@ async def spend(tx: AsyncConnection, user: str, source: str, amount: int, note: 
 
 async def expire(tx: AsyncConnection, user: str, now: datetime) -> None:
     """Post the end of the lots whose time is over."""
-    book = await _open(tx, user, now)
+    book = await _open(tx, user, await _locked_debt(tx, user), now)
     await _post(tx, user, book.moves, "expiry", Note(now=now))
 
 
@@ -129,14 +130,17 @@ async def _ensure_account(tx: AsyncConnection, user: str, now: datetime) -> None
     await tx.execute(row.on_conflict_do_nothing())
 
 
+async def _locked_debt(tx: AsyncConnection, user: str) -> int:
+    query = select(CreditAccount.debt).where(CreditAccount.user_id == user).with_for_update()
+    return int((await tx.execute(query)).scalar_one_or_none() or 0)
+
+
 async def _open(
-    tx: AsyncConnection, user: str, now: datetime, besides: Collection[int] = ()
+    tx: AsyncConnection, user: str, debt: int, now: datetime, *, besides: Sequence[int] = ()
 ) -> Book:
-    """The account as it is, locked, with nothing in it that is over; `besides` are lots that matter
-    although they are empty.
+    """The account as it is behind its lock, with nothing in it that is over; `besides` are lots
+    that matter although they are empty.
     """
-    locked = select(CreditAccount.debt).where(CreditAccount.user_id == user).with_for_update()
-    debt = (await tx.execute(locked)).scalar_one_or_none()
     bound = {"user": user, "besides": list(besides)}
     lots = {row.id: Lot(*row) for row in await tx.execute(_LOTS, bound)}
     owed = await tx.execute(_DEBTS, {"user": user}) if debt else ()
