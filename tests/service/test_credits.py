@@ -136,18 +136,44 @@ async def test_a_cause_grants_once_and_then_only_the_difference(world: World) ->
     }
 
 
-async def test_a_claw_back_takes_its_own_lot_then_what_ends_first_then_is_owed(
+async def left(world: World) -> list[tuple[str, int]]:
+    """What is left of each lot, in the order of use."""
+    return [(lot["source"], lot["remaining"]) for lot in (await read(world))["lots"]]
+
+
+async def test_a_claw_back_takes_its_own_lot_first(world: World) -> None:
+    await grant(world, "payment:pi_own", 50)
+    await grant(world, "payment:pi_soon", 10, ends=DAY)
+    await worth(world, "payment:pi_own", 5)
+    assert await left(world) == [("payment:pi_soon", 10), ("payment:pi_own", 5)]
+
+
+async def test_what_its_lot_does_not_have_is_taken_from_what_ends_first_and_then_owed(
     world: World,
 ) -> None:
-    await grant(world, "payment:pi_own", 50)
+    await grant(world, "payment:pi_own", 50, ends=DAY)
     await grant(world, "payment:pi_late", 10, ends=9 * DAY)
-    await grant(world, "payment:pi_soon", 10, ends=DAY)
-    await spend(world, 40)
+    await grant(world, "payment:pi_soon", 10, ends=2 * DAY)
+    await spend(world, 35)
+    await worth(world, "payment:pi_own", 30)
+    assert await left(world) == [("payment:pi_soon", 5), ("payment:pi_late", 10)]
     await worth(world, "payment:pi_own", 0)
-    assert (await lines(world))[-2:] == [("claw_back", -30), ("debt", -20)]
+    assert (await lines(world))[-3:] == [("claw_back", -5), ("claw_back", -10), ("debt", -15)]
     found = await read(world)
-    assert (found["balance"], found["debt"]) == (0, 20)
+    assert (found["balance"], found["debt"]) == (0, 15)
     assert (await spend(world, 1, status=409))["balance"] == 0
+
+
+async def test_what_it_took_last_it_gives_back_first(world: World) -> None:
+    await grant(world, "payment:pi_own", 50, ends=DAY)
+    await grant(world, "payment:pi_other", 100)
+    await spend(world, 30)
+    await worth(world, "payment:pi_own", 0)
+    assert await left(world) == [("payment:pi_other", 70)]
+    await worth(world, "payment:pi_own", 30)
+    assert await left(world) == [("payment:pi_other", 100)]
+    await worth(world, "payment:pi_own", 50)
+    assert await left(world) == [("payment:pi_own", 20), ("payment:pi_other", 100)]
 
 
 async def test_new_credits_pay_a_debt_first(world: World) -> None:

@@ -169,6 +169,11 @@ async def test_effects_that_were_paused_are_made_up(world: World) -> None:
     await world.pay(opened)
     await world.converge()
     assert (await read(world))["balance"] == 0
+    body = {"type": ["payment_intent.succeeded"], "dry_run": True}
+    shown = await world.ask("POST", "/stripe/events/replay", body, **ADMIN)
+    tables = {row["table"] for row in shown["rehearsal"]["differences"]}
+    assert tables >= {"credit_accounts", "credit_lots", "credit_entries"}
+    assert (await read(world))["balance"] == 0
     await world.ask("PUT", path, {"paused": False}, **ADMIN)
     world.ctx.sync.switches.forget()
     await arrears.make_up(world.ctx)
