@@ -1,6 +1,7 @@
 """Products are bought at the catalogue's price, and bring their credits once."""
 
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ PACK = Entry(
     metadata={"credit_amount": "100", "credit_type": "payg"},
 )  # fmt: skip
 PLAIN = Entry(key="poster", name="A poster", unit_amount=2500, currency="usd")
+WINNING: Any = {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"}
 ADMIN: Any = {"role": "admin", "user": "boss"}
 
 
@@ -97,6 +99,29 @@ async def test_whatever_events_come_in_whatever_order_it_is_granted_once(world: 
     assert await lines(world) == [("grant", 100)]
 
 
+async def test_half_refunded_payments_end_with_half_whatever_is_heard_when(world: World) -> None:
+    buyers = [f"u-{number}" for number in range(8)]
+    for user in buyers:
+        path = "/stripe/create-payment-intent"
+        intent = await world.ask("POST", path, {"product_id": "credits_100"}, user=user)
+        await world.confirm(intent, "pm_card_createDispute")
+        await world.settle()
+        dispute = (await world.at_stripe("GET", "/v1/disputes"))["data"][0]
+        await world.at_stripe("POST", f"/v1/disputes/{dispute['id']}", **WINNING)
+        await world.settle()
+        form: Any = {"payment_intent": intent["id"], "amount": 500}
+        await world.at_stripe("POST", "/v1/refunds", **form)
+    events = await world.events()
+    random = Random(7)
+    for event in random.sample(events * 2, len(events) * 2):
+        assert (await world.deliver(event)).status_code == 200
+        if random.random() < 0.2:
+            await world.work()
+    await world.work()
+    for user in buyers:
+        assert (await read(world, user=user))["balance"] == 50, await lines(world, user)
+
+
 async def test_two_tabs_see_one_page_and_another_order_another(world: World) -> None:
     opened = await together(*(session(world) for _ in range(4)))
     pages = {page["session_id"] for page in opened if not isinstance(page, Exception)}
@@ -149,7 +174,7 @@ async def test_a_dispute_takes_the_credits_until_it_is_won(
     await bought(world, card="pm_card_createDispute")
     assert (await read(world))["balance"] == 0
     [dispute] = (await world.at_stripe("GET", "/v1/disputes"))["data"]
-    form: Any = {"evidence[uncategorized_text]": evidence, "submit": "true"}
+    form = WINNING | {"evidence[uncategorized_text]": evidence}
     await world.at_stripe("POST", f"/v1/disputes/{dispute['id']}", **form)
     await world.settle()
     await world.converge()
