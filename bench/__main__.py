@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import growth, latency, memory, speed
+from bench import growth, latency, memory, sandbox, speed
 from bench.load import CONNECTIONS, generator
 from bench.rig import Rig, Told, open_rig
 from bench.speed import ROUNDS, SECONDS, Speeds, middle, ratio
@@ -23,6 +23,7 @@ class Part(StrEnum):
     LATENCY = "latency"
     GROWTH = "growth"
     MEMORY = "memory"
+    SANDBOX = "sandbox"
 
 
 STEPS = ROUNDS * 4
@@ -39,6 +40,16 @@ def main(
 
 
 async def measure(parts: list[Part]) -> None:
+    if set(parts) & {Part.SPEED, Part.LATENCY, Part.GROWTH}:
+        await _service(parts)
+    if Part.MEMORY in parts:
+        async with open_rig() as rig:
+            await _memory(rig)
+    if Part.SANDBOX in parts:
+        await _sandbox()
+
+
+async def _service(parts: list[Part]) -> None:
     async with open_rig() as rig:
         if Part.SPEED in parts or Part.GROWTH in parts:
             rounds = await _speed(rig)
@@ -46,9 +57,6 @@ async def measure(parts: list[Part]) -> None:
             await _latency(rig)
         if Part.GROWTH in parts:
             await _growth(rig, rounds)
-    if Part.MEMORY in parts:
-        async with open_rig() as rig:
-            await _memory(rig)
 
 
 async def _speed(rig: Rig) -> list[Speeds]:
@@ -95,6 +103,17 @@ async def _memory(rig: Rig) -> None:
     for name, resident in held.items():
         about = f"({resident.few:.0f} MB after {memory.FEW:,} events)"
         _say(f"{name} after {memory.MANY:,} events", resident.many / resident.few, about, most=1.2)
+
+
+async def _sandbox() -> None:
+    with _bar("sandbox", sandbox.MANY) as told:
+        found = await sandbox.measure(told)
+    _say("offline Stripe, a simple call", found.call, "ms, in process", most=1)
+    _say("from the command to listening", found.start, "s", most=2)
+    for name, slower in found.slower.items():
+        of = f"of the time with {sandbox.FEW:,} objects"
+        _say(f"{name}, {sandbox.MANY:,} objects", slower, of, most=1.5)
+    _say("memory", found.kilobytes, "KB an object", most=4)
 
 
 def _say(

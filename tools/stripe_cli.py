@@ -5,6 +5,7 @@ offline Stripe, and says for how many the event was then there.
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -183,13 +184,13 @@ async def install(home: Path) -> Path | None:
 async def sandbox() -> AsyncIterator[str]:
     """A sandbox with nothing in it, on a free port."""
     command = (str(Path(sys.executable).with_name("stripe-sandbox")), "--port", "0")
-    process = await asyncio.create_subprocess_exec(
-        *command, "--log-level", "error", stdout=PIPE, stderr=DEVNULL
-    )
+    process = await asyncio.create_subprocess_exec(*command, "--log-level", "error", stdout=PIPE)
     assert process.stdout is not None
     try:
-        greeting = (await process.stdout.readline()).decode()
-        yield next(word for word in greeting.split() if word.startswith("http://"))
+        address = re.search(r"http://[\w.:]+", (await process.stdout.readline()).decode())
+        if address is None:
+            raise SystemExit("the sandbox did not start")
+        yield address[0]
     finally:
         process.terminate()
         await process.wait()

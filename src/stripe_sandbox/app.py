@@ -4,20 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx2
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route, Router
+from starlette.routing import Mount, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.control import Control
+from stripe_sandbox.cors import AnyOrigin
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.http import Api
+from stripe_sandbox.pages import stripe_js
 from stripe_sandbox.pages.challenge_page import ChallengePage
 from stripe_sandbox.pages.checkout_page import CheckoutPage
+from stripe_sandbox.pages.dashboard import Dashboard
+from stripe_sandbox.pages.downloads import Downloads
+from stripe_sandbox.pages.invoice_page import InvoicePage
 from stripe_sandbox.pages.portal_page import PortalPage
-from stripe_sandbox.pages.rendering import STATIC, notice
+from stripe_sandbox.pages.rendering import STATIC
 
 
 class App:
@@ -25,15 +28,18 @@ class App:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._api = Api(sandbox)
+        self._api = AnyOrigin(Api(sandbox))
         self._rest = Router(
             routes=[
-                Route("/", _front, methods=["GET"]),
                 Mount("/_sandbox/static", StaticFiles(directory=STATIC)),
                 *Control(sandbox).routes(),
+                *Dashboard(sandbox).routes(),
                 *CheckoutPage(sandbox).routes(),
                 *ChallengePage(sandbox).routes(),
+                *InvoicePage(sandbox).routes(),
                 *PortalPage(sandbox).routes(),
+                *Downloads(sandbox).routes(),
+                *stripe_js.ROUTES,
             ],
             lifespan=self.lifespan,
         )
@@ -61,7 +67,3 @@ def create_app(config: Config, *, http: httpx2.AsyncClient | None = None) -> App
         http: the client that delivers webhooks; its own when it is not given.
     """
     return App(Sandbox(config, http=http))
-
-
-async def _front(_: Request) -> Response:
-    return notice("Offline Stripe", "The API is under /v1/, its switches under /_sandbox/.")

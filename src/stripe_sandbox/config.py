@@ -1,6 +1,7 @@
 """How one sandbox is set up."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from stripe_sandbox.engine.chaos import Chaos
@@ -23,7 +24,10 @@ class Config:
     delivery_timeout: seconds an endpoint has to answer.
     delivery_slots: deliveries under way at one time.
     redirect_wait: seconds a hosted page waits for the acknowledgement of its event.
+    tax_rate: the percentage that `automatic_tax` levies on everything.
     chaos: what goes wrong by itself; by default nothing.
+    portal_saved: the account's owner has saved the portal's settings once, so there is a default
+        configuration, as in most accounts; a new one has none.
     """
 
     base_url: str = "http://127.0.0.1:12111"
@@ -36,4 +40,6 @@ class Config:
     delivery_timeout: float = 10.0
     delivery_slots: int = 16
     redirect_wait: float = 10.0
+    tax_rate: Decimal = Decimal(0)
     chaos: Chaos = field(default_factory=Chaos)
+    portal_saved: bool = False

@@ -3,18 +3,30 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stripe_sandbox.contract.errors import StripeError
+from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.chaos import Chaos, Story
 from stripe_sandbox.engine.faults import Fault
 from stripe_sandbox.engine.permissions import KeyRule
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.work import DELIVERY, JOB
+from stripe_sandbox.resources import webhook_endpoints
+from stripe_sandbox.resources.disputes import win_late
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Roll(BaseModel):
+    """A new signing secret; the old one lives on for a while (seconds)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expires_after: float = Field(default=24 * 3600, ge=0)
 
 
 class Control:
@@ -23,8 +35,10 @@ class Control:
 
     def routes(self) -> list[Route]:
         return [
+            Route("/_sandbox/reset", self.reset, methods=["POST"]),
             Route("/_sandbox/health", self.health, methods=["GET"]),
             Route("/_sandbox/settle", self.settle, methods=["POST"]),
+            Route("/_sandbox/disputes/{dispute}/win", self.win_dispute, methods=["POST"]),
             Route("/_sandbox/faults", self.add_fault, methods=["POST"]),
             Route("/_sandbox/faults", self.clear_faults, methods=["DELETE"]),
             Route("/_sandbox/chaos", self.show_chaos, methods=["GET"]),
@@ -32,6 +46,7 @@ class Control:
             Route("/_sandbox/chaos", self.end_chaos, methods=["DELETE"]),
             Route("/_sandbox/keys", self.add_key, methods=["POST"]),
             Route("/_sandbox/keys", self.clear_keys, methods=["DELETE"]),
+            Route("/_sandbox/webhook_endpoints/{endpoint}/roll", self.roll, methods=["POST"]),
             Route("/_sandbox/webhooks/pause", self.pause, methods=["POST"]),
             Route("/_sandbox/webhooks/resume", self.resume, methods=["POST"]),
         ]
@@ -47,8 +62,19 @@ class Control:
             }
         )
 
+    async def reset(self, _: Request) -> Response:
+        self._sandbox.reset()
+        return Response(status_code=204)
+
     async def settle(self, _: Request) -> Response:
         return JSONResponse({"settled": self._sandbox.settle()})
+
+    async def win_dispute(self, request: Request) -> Response:
+        try:
+            with self._sandbox.work() as work:
+                return JSONResponse(win_late(work, request.path_params["dispute"]))
+        except StripeError as error:
+            return JSONResponse({"error": error.error}, error.status)
 
     async def add_fault(self, request: Request) -> Response:
         return await _add(request, Fault, self._sandbox.faults.add)
@@ -74,6 +100,14 @@ class Control:
         self._sandbox.permissions.clear()
         return Response(status_code=204)
 
+    async def roll(self, request: Request) -> Response:
+        def run(wish: Roll) -> Body:
+            with self._sandbox.work() as work:
+                id = request.path_params["endpoint"]
+                return webhook_endpoints.roll(work, id, expires_after=wish.expires_after)
+
+        return await _add(request, Roll, run)
+
     async def pause(self, _: Request) -> Response:
         self._sandbox.courier.pause()
         return JSONResponse({"webhooks_paused": True})
@@ -86,12 +120,16 @@ class Control:
         self._sandbox.story = Story(chaos)
 
 
-async def _add(request: Request, model: type[_Model], add: Callable[[_Model], None]) -> Response:
+async def _add(
+    request: Request, model: type[_Model], add: Callable[[_Model], Body | None]
+) -> Response:
     """Take what the body describes, or say what is wrong with it."""
     try:
-        given = model.model_validate_json(await request.body())
+        given = model.model_validate_json(await request.body() or b"{}")
+        made = add(given)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
         return JSONResponse({"errors": problems}, 400)
-    add(given)
-    return JSONResponse(given.model_dump(), 201)
+    except StripeError as error:
+        return JSONResponse({"error": error.error}, error.status)
+    return JSONResponse(made or given.model_dump(), 201)

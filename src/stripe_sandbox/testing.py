@@ -125,7 +125,9 @@ class Bench:
             transport=httpx2.ASGITransport(app), base_url=config.base_url, auth=(KEY, "")
         )
         client = stripe.StripeClient(
-            KEY, http_client=InProcess(incoming), base_addresses={"api": config.base_url}
+            KEY,
+            http_client=InProcess(incoming),
+            base_addresses={"api": config.base_url, "files": config.base_url},
         )
         try:
             yield cls(app, client, incoming, shop)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -105,3 +106,73 @@ async def test_a_phone_shows_all_of_it(browser: Browser, portal: Portal) -> None
     small = "[...document.querySelectorAll('input, .pay, .small')].map(e => e.offsetHeight)"
     assert min(height for height in await page.evaluate(small) if height) >= 38
     assert complaints == []
+
+
+async def test_a_customer_walks_the_portal(browser: Browser) -> None:
+    async with Bench.open() as bench, listening(bench.app) as url:
+        start, subscription = await _subscribed(bench, url)
+        page, complaints = await visit(browser, start)
+        await page.get_by_label("Card number").fill("5555 5555 5555 4444")
+        await page.get_by_role("button", name="Add card").click()
+        default = page.get_by_role("listitem").filter(has_text="Default")
+        await expect(default.get_by_text("Mastercard ending in 4444")).to_be_visible()
+        await page.get_by_role("button", name="Switch to Large").click()
+        await expect(page.get_by_text("$30.00 every month")).to_be_visible()
+        invoices = page.get_by_role("region", name="Invoices").get_by_role("listitem")
+        await expect(invoices).to_have_count(2)
+        await page.get_by_text("Cancel the plan").click()
+        await page.get_by_role("button", name="Yes, cancel it").click()
+        await expect(page.get_by_text("Ends on")).to_be_visible()
+        ending = await bench.stripe.v1.subscriptions.retrieve_async(subscription)
+        assert (ending.status, ending.cancel_at_period_end) == ("active", True)
+        await page.get_by_role("button", name="Keep the plan").click()
+        await expect(page.get_by_text("Renews on")).to_be_visible()
+        hosted = await invoices.first.get_by_role("link").first.get_attribute("href")
+        assert hosted
+        await page.goto(f"{url}{urlsplit(hosted).path}")
+        await expect(page.get_by_text("$20.00").first).to_be_visible()
+        assert complaints == []
+
+
+async def _subscribed(bench: Bench, url: str) -> tuple[str, str]:
+    """A customer with a small plan that may become a large one: the portal's link, the plan."""
+    v1 = bench.stripe.v1
+    small, large = [
+        await v1.prices.create_async(
+            {
+                "currency": "usd",
+                "unit_amount": amount,
+                "recurring": {"interval": "month"},
+                "product_data": {"name": name},
+            }
+        )
+        for name, amount in (("Small", 1000), ("Large", 3000))
+    ]
+    customer = await v1.customers.create_async(
+        {
+            "payment_method": "pm_card_visa",
+            "invoice_settings": {"default_payment_method": "pm_card_visa"},
+        }
+    )
+    plan = await v1.subscriptions.create_async(
+        {"customer": customer.id, "items": [{"price": small.id}]}
+    )
+    configuration = await v1.billing_portal.configurations.create_async(
+        {
+            "features": {
+                "invoice_history": {"enabled": True},
+                "payment_method_update": {"enabled": True},
+                "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
+                "subscription_update": {
+                    "enabled": True,
+                    "default_allowed_updates": ["price"],
+                    "products": [{"product": str(large.product), "prices": [large.id]}],
+                    "proration_behavior": "always_invoice",
+                },
+            }
+        }
+    )
+    session = await v1.billing_portal.sessions.create_async(
+        {"customer": customer.id, "configuration": configuration.id}
+    )
+    return f"{url}/p/session/{session.id}", plan.id

@@ -177,7 +177,7 @@ async def running(
         found = await connected(held, folder, server)
         if webhook is not None:
             command = found.parts["sandbox"].command
-            command[command.index("--webhook-url") + 1] = webhook
+            command[command.index("--webhook") + 1] = webhook
         if worker is not None:
             found.parts["worker"].command = worker
         for part in found.parts.values():
@@ -236,8 +236,8 @@ def _commands(
 
     payments = [sys.executable, "-c", "from payments.cli import main; main()"]
     sandbox = [sys.executable, "-c", "from stripe_sandbox.cli import main; main()"]
-    sandbox += ["--port", port(stripe), "--state", str(found.folder / "stripe.db")]
-    sandbox += ["--webhook-url", f"{api}/api/v1/stripe/webhook", "--webhook-secret", SECRET]
+    sandbox += ["--port", port(stripe), "--data", str(found.folder / "stripe.db")]
+    sandbox += ["--webhook", f"{api}/api/v1/stripe/webhook", "--webhook-secret", SECRET]
     sandbox += ["--settle-after", "1", "--log-level", "warning"]
     return {
         "sandbox": (sandbox, lambda: _answers(found.stripe, "/_sandbox/health")),

@@ -123,17 +123,6 @@ async def test_every_other_card_pays(bench: Bench, instrument: object) -> None:
     assert details.card.last4 == number[-4:]
 
 
-async def test_what_would_follow_a_charge_is_said_when_it_is_not_simulated(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    intent = await pay(bench, "pm_card_createIssuerFraudRecord")
-    assert intent.status == "succeeded"
-    (line,) = [r.getMessage() for r in caplog.records if r.name == "stripe_sandbox.cards"]
-    assert (
-        line == f"{intent.latest_charge}: an early fraud warning would follow; it is not simulated"
-    )
-
-
 @pytest.mark.parametrize(
     ("number", "code", "decline_code"),
     [

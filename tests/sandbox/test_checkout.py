@@ -279,7 +279,12 @@ async def test_a_session_below_the_minimum_is_refused(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"mode": "subscription"}, {"ui_mode": "elements"}, {"discounts": [{"coupon": "x"}]}]
+    "params",
+    [
+        {"ui_mode": "elements"},
+        {"after_expiration": {"recovery": {"enabled": True}}},
+        {"automatic_tax": {"enabled": True, "liability": {"type": "self"}}},
+    ],
 )
 async def test_what_is_not_simulated_names_itself(bench: Bench, params: dict[str, object]) -> None:
     with pytest.raises(stripe.APIError) as refused:

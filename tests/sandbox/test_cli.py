@@ -27,9 +27,10 @@ def test_the_help_is_worth_reading() -> None:
     for text in (
         "An offline Stripe",
         "4242 4242 4242 4242",
-        "--webhook-url",
-        "--state",
+        "--webhook",
+        "--data",
         "--chaos",
+        "trigger",
         "500_before",
     ):
         assert text in result.output
@@ -47,11 +48,18 @@ def test_a_taken_port_is_one_clear_line() -> None:
 
 def test_a_state_in_use_is_one_clear_line(tmp_path: Path) -> None:
     held = State(tmp_path / "state")
-    result = run("--port", "0", "--state", str(tmp_path / "state"))
+    result = run("--port", "0", "--data", str(tmp_path / "state"))
     held.close()
     assert result.exit_code == 1
     assert result.output.startswith("stripe-sandbox: ")
     assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("percent", ["much", "-1", "100.5", "nan"])
+def test_a_tax_rate_that_makes_no_sense_is_one_clear_line(percent: str) -> None:
+    result = run("--port", "0", "--tax-rate", percent)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"stripe-sandbox: --tax-rate {percent} is no percentage; ")
 
 
 @pytest.mark.parametrize("chaos", ["often", "1.1", "loss=0.1", "drop=0.1,cut"])
@@ -65,7 +73,7 @@ def test_a_chaos_that_makes_no_sense_is_one_clear_line(chaos: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_cuts_and_ends_cleanly(number: int) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "--port=0", "--webhook-url=http://127.0.0.1:9/x", "--chaos=drop=1", "--seed=42"],
+        [*COMMAND, "--port=0", "--webhook=http://127.0.0.1:9/x", "--chaos=drop=1", "--seed=42"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

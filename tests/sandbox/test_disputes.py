@@ -44,6 +44,7 @@ async def answer(bench: Bench, dispute: stripe.Dispute, text: str) -> stripe.Dis
     [
         ("createDispute", "fraudulent", "10.4"),
         ("createDisputeProductNotReceived", "product_not_received", "13.1"),
+        ("createCe3EligibleDispute", "fraudulent", "10.4"),
     ],
 )
 async def test_a_dispute_takes_the_money_and_a_fee(
@@ -206,7 +207,55 @@ async def test_balance_transactions_are_filtered(bench: Bench) -> None:
     assert await found({"source": str(debit.latest_charge)}) == [("payment", "charge")]
     assert await found({"type": "payment_refund"}) == [("payment_refund", "refund")]
     assert await found({"source": dispute.id}) == []
-    assert await found({"payout": "po_1"}) == []
     assert await found({"currency": "eur"}) == []
     assert len(await found({"currency": "usd", "created": {"gte": 1}})) == 4
     assert await found({"created": {"lt": 1}}) == []
+
+
+async def test_a_lost_dispute_is_won_late(bench: Bench) -> None:
+    (dispute,) = await disputed(bench)
+    path = f"/_sandbox/disputes/{dispute.id}/win"
+    assert (await bench.http.post(path)).status_code == 400
+    await bench.stripe.v1.disputes.close_async(dispute.id)
+    assert (await bench.http.post(path)).json()["status"] == "won"
+    won = await bench.stripe.v1.disputes.retrieve_async(dispute.id)
+    assert [moved.amount for moved in won.balance_transactions] == [-10_000, 10_000]
+    assert (await bench.events())[-3:] == [
+        "charge.dispute.closed",
+        "charge.dispute.updated",
+        "charge.dispute.funds_reinstated",
+    ]
+
+
+async def test_a_fraud_warning_is_no_longer_actionable_when_the_money_is_back(bench: Bench) -> None:
+    await disputed(bench, "createIssuerFraudRecord")
+    warnings = bench.stripe.v1.radar.early_fraud_warnings
+    (warning,) = (await warnings.list_async({"expand": ["data.charge"]})).data
+    assert isinstance(warning.charge, stripe.Charge)
+    assert (warning.actionable, warning.fraud_type) == (True, "misc")
+    assert (await bench.events())[-1] == "radar.early_fraud_warning.created"
+    await bench.stripe.v1.refunds.create_async({"charge": warning.charge.id, "amount": 1_000})
+    assert (await warnings.retrieve_async(warning.id)).actionable
+    await bench.stripe.v1.refunds.create_async({"charge": warning.charge.id})
+    assert not (await warnings.retrieve_async(warning.id)).actionable
+    assert (await bench.events())[-1] == "radar.early_fraud_warning.updated"
+
+
+async def test_a_risky_payment_is_reviewed(bench: Bench) -> None:
+    await disputed(bench, "riskLevelElevated")
+    (review,) = (await bench.stripe.v1.reviews.list_async({"expand": ["data.charge"]})).data
+    assert (review.open, review.reason, review.closed_reason) == (True, "rule", None)
+    assert isinstance(review.charge, stripe.Charge)
+    assert review.charge.review == review.id
+    approved = await bench.stripe.v1.reviews.approve_async(review.id)
+    assert (approved.open, approved.closed_reason) == (False, "approved")
+    assert (await bench.events())[-2:] == ["review.opened", "review.closed"]
+    with pytest.raises(stripe.InvalidRequestError, match="already closed"):
+        await bench.stripe.v1.reviews.approve_async(review.id)
+
+
+async def test_a_refund_closes_the_review(bench: Bench) -> None:
+    await disputed(bench, "riskLevelElevated")
+    (review,) = (await bench.stripe.v1.reviews.list_async()).data
+    await bench.stripe.v1.refunds.create_async({"charge": str(review.charge)})
+    assert (await bench.stripe.v1.reviews.retrieve_async(review.id)).closed_reason == "refunded"

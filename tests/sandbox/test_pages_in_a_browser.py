@@ -129,3 +129,23 @@ async def test_a_phone_shows_all_of_it(browser: Browser, sandbox: httpx2.Client)
     assert set(await made.page.evaluate(sizes)) == {"16px"}
     await made.page.get_by_role("link", name="Cancel and go back").tap()
     await made.page.wait_for_url("**/?canceled")
+
+
+async def test_the_dashboard_fits_a_phone_and_needs_no_mouse(
+    browser: Browser, sandbox: httpx2.Client
+) -> None:
+    made = await visit(browser, sandbox, viewport={"width": 320, "height": 640}, is_mobile=True)
+    page = made.page
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    for path in ("/", "/dashboard/objects/event", f"/dashboard/objects/id/{made.session}"):
+        await page.goto(f"{sandbox.base_url}{path}")
+        assert await page.evaluate(wide) == 0, path
+    await page.goto(f"{sandbox.base_url}/dashboard/webhooks")
+    await page.get_by_label("Address").fill("http://127.0.0.1:9/hook")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("heading", name="http://127.0.0.1:9/hook enabled").wait_for()
+    assert await page.evaluate(wide) == 0
+    await page.get_by_label("Go to the object with this id").fill(made.session)
+    await page.keyboard.press("Enter")
+    await page.get_by_role("heading", name=made.session).wait_for()
+    assert made.complaints == []

@@ -118,7 +118,7 @@ async def test_a_configuration_is_changed_in_parts(bench: Bench) -> None:
     ("form", "said"),
     [
         ({"return_url": "shop.test"}, "Invalid URL"),
-        ({"flow_data": {"type": "subscription_update"}}, "the portal's flow subscription_update"),
+        ({"flow_data": {"type": "subscription_pause"}}, "the portal's flow subscription_pause"),
         (
             {
                 "flow_data": {

@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-c", "from stripe_sandbox.cli import main; main()", 
 
 def start(state: Path) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen(
-        [*COMMAND, "--state", str(state), "--log-level", "warning"],
+        [*COMMAND, "--data", str(state), "--log-level", "warning"],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -3,13 +3,16 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import stripe
 
-from service.variants import listening
 from stripe_sandbox.testing import Bench
+
+TOOL = Path(__file__).resolve().parents[2] / "tools/stripe_cli.py"
 
 _PAY = (
     "amount=100&currency=usd&payment_method_types[]=card&payment_method={card}&confirm=true"
@@ -95,20 +98,11 @@ async def test_todays_version_stays_strict(bench: Bench) -> None:
 
 
 @pytest.mark.proof
-async def test_the_cli_itself_triggers_events(bench: Bench, tmp_path: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
+def test_the_cli_itself_triggers_every_event_of_the_mission() -> None:
+    if shutil.which("npm") is None:
         pytest.skip("npm is not installed: apt install npm")
-    await run_program(tmp_path, npm, "install", "--no-audit", "--no-fund", "@stripe/cli")
-    key = ("--api-key", "sk_test_of_the_cli")
-    program = str(tmp_path / "node_modules/.bin/stripe")
-    async with listening(bench.app) as url:
-        for event in TRIGGERS:
-            said = await run_program(tmp_path, program, "--api-base", url, *key, "trigger", event)
-            assert "Trigger succeeded" in said
-            await bench.settle()
-            found = await bench.stripe.v1.events.list_async({"type": event})
-            assert found.data, event
+    ran = subprocess.run([sys.executable, TOOL], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 async def run_program(home: Path, *command: str) -> str:

@@ -171,6 +171,7 @@ async def test_a_front_end_may_know_this_much(world: World) -> None:
     answer = await world.api.get("/api/v1/stripe/config")
     assert answer.json() == {
         "publishable_key": "pk_test_sandbox",
+        "stripe_js": "http://stripe.test/endive/stripe.js",
         "currency": "usd",
         "livemode": False,
         "api_version": "2026-10-28.endive",

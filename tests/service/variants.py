@@ -53,9 +53,10 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[str]:
-    """The address of an application on a free port of this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+async def listening(app: Any, *, port: int = 0) -> AsyncIterator[str]:
+    """The address of an application on a free port of this machine, or on this one."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             app, lifespan="off", log_config=None, timeout_graceful_shutdown=1, date_header=False
         )

@@ -225,8 +225,14 @@ def api_command(plan: Plan) -> list[str]:
 
 def sandbox_command(plan: Plan) -> list[str]:
     main = "from stripe_sandbox.cli import main; main()"
-    options = ["--port", str(plan.wishes.sandbox_port), "--state", str(plan.sandbox_state)]
-    options += ["--webhook-url", f"{plan.url}{WEBHOOK}"]
+    options = [
+        "--port",
+        str(plan.wishes.sandbox_port),
+        "--data",
+        str(plan.sandbox_state),
+        "--new-account",
+    ]
+    options += ["--webhook", f"{plan.url}{WEBHOOK}"]
     options += ["--webhook-secret", kept_secrets(plan.data_dir).webhook]
     return [sys.executable, "-c", main, *options]
 

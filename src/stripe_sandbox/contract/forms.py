@@ -1,8 +1,12 @@
 """Stripe's bracket notation: `a[b][0]=c` becomes nested dictionaries."""
 
+import re
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
+
+_QUOTED = re.compile(r'\b(name|filename)="([^"]*)"')
 
 
 class MalformedForm(ValueError):
@@ -16,7 +20,22 @@ def parse_form(text: str) -> dict[str, Any]:
     return _nest(parse_qsl(text, keep_blank_values=True))
 
 
-def _nest(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def parse_multipart(boundary: str, body: bytes) -> dict[str, Any]:
+    """The same of a form with files; a file is a hash of its name and its content in base 64."""
+    pairs: list[tuple[str, Any]] = []
+    for part in body.split(b"--" + boundary.encode())[1:-1]:
+        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        given = dict(_QUOTED.findall(head.decode()))
+        content = content.removesuffix(b"\r\n")
+        if "filename" in given:
+            text = b64encode(content).decode()
+            pairs.append((given["name"], {"filename": given["filename"], "content": text}))
+        elif "name" in given:
+            pairs.append((given["name"], content.decode()))
+    return _nest(pairs)
+
+
+def _nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for name, value in pairs:
         *parents, last = _segments(name)

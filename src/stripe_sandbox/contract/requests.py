@@ -34,10 +34,20 @@ def validate(route: Route, given: dict[str, Any]) -> dict[str, Any]:
     return accepted
 
 
+def parameters(route: Route) -> frozenset[str]:
+    """The names of what the contract takes there."""
+    if not route.params_name:
+        return frozenset()
+    return frozenset(_closed(_declared(route)).__annotations__)
+
+
 @functools.cache
 def _validator(route: Route) -> TypeAdapter[Any]:
-    module = importlib.import_module(route.params_module)
-    return TypeAdapter(_closed(getattr(module, route.params_name)))
+    return TypeAdapter(_closed(_declared(route)))
+
+
+def _declared(route: Route) -> Any:
+    return getattr(importlib.import_module(route.params_module), route.params_name)
 
 
 @functools.cache

@@ -27,6 +27,7 @@ ObjectClass = Any  # a class of the SDK; its instances cannot be hashed, it can
 _ONE_OF_MANY = frozenset(
     {"PaymentMethod", "PaymentMethodDetails", "PaymentMethodOptions", "DestinationDetails"}
 )
+_LEFT_OUT = frozenset({"applies_to", "currency_options", "deleted", "secret"})
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
@@ -104,8 +105,7 @@ def is_list(hint: Any) -> bool:
 def blank(cls: ObjectClass) -> Body:
     """The least an answer may hold: null where null is allowed, else an empty value.
 
-    Lists and prices in other currencies, which Stripe shows on request only, `deleted` and a
-    `secret` that is shown once are left out.
+    Left out are `deleted` and what Stripe shows on request only.
     """
     parsed: Body = orjson.loads(_blank(cls))
     return parsed
@@ -124,9 +124,7 @@ def _blank(cls: ObjectClass) -> bytes:
 
 
 def _only_on_request(name: str, hint: Any) -> bool:
-    return name in ("currency_options", "deleted", "secret") or (
-        _nullable(hint) and any(map(is_list, alternatives(hint)))
-    )
+    return name in _LEFT_OUT or (_nullable(hint) and any(map(is_list, alternatives(hint))))
 
 
 def _nullable(hint: Any) -> bool:
@@ -175,7 +173,8 @@ def check(body: Body) -> None:
     if name in ("list", "search_result"):
         _LISTS[name].validate_json(orjson.dumps(body), strict=True)
     elif isinstance(name, str) and name in OBJECT_CLASSES:
-        _checker(name, deleted=bool(body.get("deleted"))).validate_json(orjson.dumps(body))
+        trace = body.keys() == _Deleted.model_fields.keys()
+        _checker(name, deleted=trace).validate_json(orjson.dumps(body))
     for value in body.values():
         _check_within(value)
 

@@ -21,7 +21,7 @@ class Route:
     """One verb on one path: where its parameters are declared and what it answers with.
 
     `answers` is the name of the SDK's class; `shape` says whether one of them comes back, a list
-    or a search result.
+    or a search result. `service` and `method` are where the SDK has it.
     """
 
     verb: str
@@ -31,6 +31,8 @@ class Route:
     answers_module: str
     answers: str
     shape: str
+    service: str = ""
+    method: str = ""
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -43,7 +45,8 @@ class Route:
 @functools.cache
 def routes() -> Mapping[tuple[str, str], Route]:
     package = Path(stripe.__file__).parent
-    found = (route for module in package.rglob("_*_service.py") for route in _read(module))
+    modules = package.rglob("_*_service.py")
+    found = (route for module in modules for route in _read(module, package.parent))
     return {(route.verb, route.path): route for route in found}
 
 
@@ -76,7 +79,8 @@ def _fit(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     return ids
 
 
-def _read(module: Path) -> Iterator[Route]:
+def _read(module: Path, root: Path) -> Iterator[Route]:
+    name = ".".join(module.relative_to(root).with_suffix("").parts)
     tree = parsed(module.read_text(encoding="utf-8"))
     imports = {
         alias.asname or alias.name: node.module or ""
@@ -86,12 +90,12 @@ def _read(module: Path) -> Iterator[Route]:
     }
     for service in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         for method in (node for node in service.body if isinstance(node, ast.FunctionDef)):
-            route = _route(method, imports)
+            route = _route(method, imports, name)
             if route and route.path.startswith("/v1/"):
                 yield route
 
 
-def _route(method: ast.FunctionDef, imports: Mapping[str, str]) -> Route | None:
+def _route(method: ast.FunctionDef, imports: Mapping[str, str], service: str) -> Route | None:
     call = next((node for node in ast.walk(method) if _is_request(node)), None)
     if not isinstance(call, ast.Call):
         return None
@@ -105,6 +109,8 @@ def _route(method: ast.FunctionDef, imports: Mapping[str, str]) -> Route | None:
         answers_module=imports.get(answers, ""),
         answers=answers,
         shape={"ListObject": "list", "SearchResultObject": "search"}.get(wrapper, "one"),
+        service=service,
+        method=method.name,
     )
 
 

@@ -12,7 +12,7 @@ from stripe_sandbox.contract.routes import Route, match
 from stripe_sandbox.engine.expansion import expand
 from stripe_sandbox.engine.idempotency import fingerprint
 from stripe_sandbox.engine.listing import list_all
-from stripe_sandbox.engine.registry import Catalogue, Resource
+from stripe_sandbox.engine.registry import Catalogue, Download, Resource
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.search import search
 from stripe_sandbox.engine.work import Origin, Work
@@ -23,12 +23,16 @@ _WHOSE = ("customer", "test_clock", "subscription", "invoice", "payment_intent",
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a client asks for; `params` are text, as the form had them."""
+    """What a client asks for; `params` are text, as the form had them.
+
+    With `older`, in a version that still had what today's has not.
+    """
 
     verb: str
     path: str
     params: dict[str, Any]
     origin: Origin
+    older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Answer:
     content: bytes
     first_request: str | None = None
     replayed: bool = False
+    media_type: str = "application/json"
 
     @classmethod
     def of(cls, status: int, body: Body) -> "Answer":
@@ -79,26 +84,31 @@ def perform(sandbox: Sandbox, call: Call, *, instead: StripeError | None = None)
 def _attempt(work: Work, call: Call) -> Answer:
     try:
         with work.state.savepoint():
-            return Answer.of(200, _run(work, call))
+            return _run(work, call)
     except StripeError as error:
         if not error.executed:
             raise
         return Answer.of_error(error)
 
 
-def _run(work: Work, call: Call) -> Body:
+def _run(work: Work, call: Call) -> Answer:
     route, ids = find_route(work.catalogue, call)
-    params = validate(route, call.params)
+    behaviour = work.catalogue.behaviours.get((route.verb, route.path))
+    gone = behaviour.older if behaviour and call.older else frozenset()
+    params = validate(route, {k: v for k, v in call.params.items() if k not in gone})
     paths = params.pop("expand", [])
     work.keep_time_of((*ids.values(), *(params.get(name) for name in _WHOSE)))
-    behaviour = work.catalogue.behaviours.get((route.verb, route.path))
+    answer: Body | Download
     if behaviour is None:
         answer = _generic(work, route, params, ids, call.path)
     else:
         if behaviour.takes is not None:
             require_simulated(params, behaviour.takes, where=str(route))
+        params |= {k: v for k, v in call.params.items() if k in gone}
         answer = behaviour(work, params, ids)
-    return expand(work, answer, paths)
+    if isinstance(answer, Download):
+        return Answer(200, answer.content, media_type=answer.media_type)
+    return Answer.of(200, expand(work, answer, paths))
 
 
 def require_simulated(params: Body, names: frozenset[str], *, where: str) -> None:
@@ -116,15 +126,23 @@ def find_route(catalogue: Catalogue, call: Call) -> tuple[Route, dict[str, str]]
 
 
 def _generic(work: Work, route: Route, params: Body, ids: dict[str, str], url: str) -> Body:
-    resource = _resource(work.catalogue, route)
-    if resource and route.verb == "get":
-        if route.shape == "list" and not ids:
-            return list_all(work, resource, params, url=url)
-        if route.shape == "search":
-            return search(work, resource, params, url=url)
-        if route.shape == "one" and len(ids) == 1 and route.path.endswith("}"):
-            return _retrieve(work, resource, *ids.values())
-    raise not_simulated(str(route))
+    resource = comes_by_itself(work.catalogue, route)
+    if resource is None:
+        raise not_simulated(str(route))
+    if route.shape == "list":
+        return list_all(work, resource, params, url=url)
+    if route.shape == "search":
+        return search(work, resource, params, url=url)
+    return _retrieve(work, resource, *ids.values())
+
+
+def comes_by_itself(catalogue: Catalogue, route: Route) -> Resource | None:
+    """The resource whose list, search or retrieve this is."""
+    if route.shape == "one":
+        general = len(route.placeholders) == 1 and route.path.endswith("}")
+    else:
+        general = not route.placeholders
+    return _resource(catalogue, route) if general and route.verb == "get" else None
 
 
 def _retrieve(work: Work, resource: Resource, id: str) -> Body:

@@ -114,12 +114,18 @@ def _position(items: list[Body], label: str, params: Body, cursor: str) -> int:
     return found
 
 
+def filters(resource: Resource, name: str) -> bool:
+    """Whether the generic list honours this parameter."""
+    declared = fields(resource_class(resource.object))
+    return name in {*_PAGING, *resource.filters, "created", *declared}
+
+
 def _filter(resource: Resource, name: str, *, url: str) -> Filter:
     if name in resource.filters:
         return resource.filters[name]
     if name == "created":
-        return _created
-    if name not in fields(resource_class(resource.object)):
+        return within("created")
+    if not filters(resource, name):
         raise not_simulated(f"the parameter {name} of GET {url}")
     return lambda body, wanted: _id(body.get(name)) == wanted
 
@@ -128,7 +134,11 @@ def _id(value: Any) -> Any:
     return value.get("id", value) if isinstance(value, dict) else value
 
 
-def _created(body: Body, wanted: Any) -> bool:
-    if not isinstance(wanted, dict):
-        return bool(body["created"] == wanted)
-    return all(_COMPARE[name](body["created"], bound) for name, bound in wanted.items())
+def within(field: str) -> Filter:
+    """A time that is asked for by itself or by its bounds."""
+
+    def test(body: Body, wanted: Any) -> bool:
+        bounds = wanted if isinstance(wanted, dict) else {"gte": wanted, "lte": wanted}
+        return all(_COMPARE[name](body[field], bound) for name, bound in bounds.items())
+
+    return test

@@ -5,12 +5,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.contract.routes import PLACEHOLDER, Route, routes
 
-Run = Callable[..., Body]
+Run = TypeVar("Run", bound=Callable[..., Any])  # it answers with a Body or a Download
+Show = Callable[..., Body | None]
 Job = Callable[..., None]
 Follow = Callable[..., None]
 Filter = Callable[[Body, object], bool]
@@ -22,6 +23,14 @@ class Misdeclared(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """What a behaviour answers with when it is no object but a file."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
     """What one route does.
 
@@ -29,16 +38,19 @@ class Behaviour:
         run: called with the unit of work, the parameters (unless it takes none) and the ids of
             the path by name.
         takes: the parameters it honours; the others of the contract answer 501. None: all.
+        older: those that only older versions of the API have; they arrive as the form had them.
     """
 
     route: Route
-    run: Run
+    run: Callable[..., Any]
     takes: frozenset[str] | None
+    older: frozenset[str] = frozenset()
 
-    def __call__(self, work: Any, params: Body, ids: Mapping[str, str]) -> Body:
-        if self.takes == frozenset():
-            return self.run(work, **ids)
-        return self.run(work, params, **ids)
+    def __call__(self, work: Any, params: Body, ids: Mapping[str, str]) -> Body | Download:
+        answer: Body | Download = (
+            self.run(work, **ids) if self.takes == frozenset() else self.run(work, params, **ids)
+        )
+        return answer
 
 
 @dataclass(eq=False)
@@ -66,19 +78,23 @@ class Resource:
     refresh: Job | None = None
     behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)
     jobs: dict[str, Job] = field(default_factory=dict, init=False)
-    inclusions: dict[str, Run] = field(default_factory=dict, init=False)
+    inclusions: dict[str, Show] = field(default_factory=dict, init=False)
     followers: list[tuple[str, Follow]] = field(default_factory=list, init=False)
     openings: list[Follow] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.label = self.label or self.object
 
-    def on(self, verb: str, path: str, *, takes: str | None = "") -> Callable[[Run], Run]:
-        """Declare a route of the contract; `takes` lists the parameters it honours, None all."""
+    def on(
+        self, verb: str, path: str, *, takes: str | None = "", older: str = ""
+    ) -> Callable[[Run], Run]:
+        """Declare a route of the contract; `takes` lists the parameters it honours, None all, and
+        `older` those that older versions had.
+        """
         route = routes().get((verb, path))
         if route is None:
             raise Misdeclared(f"Stripe has no {verb.upper()} {path}")
-        return self._register(route, takes)
+        return self._register(route, takes, frozenset(older.split()))
 
     def beside_contract(self, verb: str, path: str, *, takes: str = "") -> Callable[[Run], Run]:
         """Declare a route that Stripe answers but does not document."""
@@ -110,22 +126,24 @@ class Resource:
         self.openings.append(run)
         return run
 
-    def includes(self, name: str) -> Callable[[Run], Run]:
+    def includes(self, name: str) -> Callable[[Show], Show]:
         """Declare a property that is shown only when it is expanded."""
 
-        def register(run: Run) -> Run:
+        def register(run: Show) -> Show:
             self.inclusions[name] = run
             return run
 
         return register
 
-    def _register(self, route: Route, takes: str | None) -> Callable[[Run], Run]:
+    def _register(
+        self, route: Route, takes: str | None, older: frozenset[str] = frozenset()
+    ) -> Callable[[Run], Run]:
         def register(run: Run) -> Run:
             key = (route.verb, route.path)
             if key in self.behaviours:
                 raise Misdeclared(f"{route} is declared twice")
             honoured = None if takes is None else frozenset(takes.split())
-            self.behaviours[key] = Behaviour(route, run, honoured)
+            self.behaviours[key] = Behaviour(route, run, honoured, older)
             return run
 
         return register

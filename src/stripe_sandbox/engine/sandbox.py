@@ -14,6 +14,7 @@ from stripe_sandbox.engine.faults import Faults
 from stripe_sandbox.engine.idempotency import Keys
 from stripe_sandbox.engine.permissions import Permissions
 from stripe_sandbox.engine.registry import Catalogue, catalogue
+from stripe_sandbox.engine.request_log import request_log
 from stripe_sandbox.engine.state import State
 from stripe_sandbox.engine.table import Row
 from stripe_sandbox.engine.webhooks import Courier
@@ -35,6 +36,7 @@ class Sandbox:
         self.keys = Keys()
         self.permissions = Permissions()
         self.courier = Courier(state=self._open, config=config, http=http)
+        self.requests = request_log()
         self._opened: State | None = None
         self._alarm = Alarm(self._run_due)
 
@@ -80,6 +82,20 @@ class Sandbox:
             settled += len(waiting)
         return settled
 
+    def reset(self) -> None:
+        """Empty everything; only the configured endpoint keeps its secret."""
+        secret = self.webhook_secret
+        self.state.clear()
+        self.requests.clear()
+        self.courier.attempts.clear()
+        self.faults.clear()
+        self.permissions.clear()
+        self.story = Story(self.config.chaos)
+        with self.work() as work:
+            if secret:
+                work.remember(CONFIGURED_ENDPOINT, secret=secret)
+            self._set_up(work)
+
     async def aclose(self) -> None:
         self._alarm.clear()
         await self.courier.aclose()
@@ -92,9 +108,12 @@ class Sandbox:
             self._opened = State(self.config.state, fresh=self.config.fresh)
             with self.work() as work:
                 self.keys.forget_old(work.state)
-                for set_up in self.catalogue.openings:
-                    set_up(work)
+                self._set_up(work)
         return self._opened
+
+    def _set_up(self, work: Work) -> None:
+        for set_up in self.catalogue.openings:
+            set_up(work)
 
     def _wake(self) -> None:
         self.courier.wake()

@@ -119,9 +119,25 @@ class State:
         except Lasting:
             raise
         except BaseException:
-            while len(self._journal) > mark:
-                self._restore(*self._journal.pop())
+            self._take_back(mark)
             raise
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """The changes made within are taken back when it ends; until then they can be looked at."""
+        mark = len(self._journal)
+        try:
+            yield
+        finally:
+            self._take_back(mark)
+
+    def clear(self) -> None:
+        """Forget every row, here and in the file; never within a transaction."""
+        self._tables.clear()
+        self._agendas.clear()
+        if self._file:
+            with self._file:
+                self._file.execute("DELETE FROM row")
 
     def close(self) -> None:
         if self._file:
@@ -131,6 +147,10 @@ class State:
     def _record(self, kind: str, key: str) -> None:
         row = self._tables[kind].rows.get(key)
         self._journal.append((kind, key, row, None if row is None else dict(row)))
+
+    def _take_back(self, mark: int) -> None:
+        while len(self._journal) > mark:
+            self._restore(*self._journal.pop())
 
     def _restore(self, kind: str, key: str, row: Row | None, before: Row | None) -> None:
         table = self._tables[kind]

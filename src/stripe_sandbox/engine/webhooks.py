@@ -5,7 +5,10 @@ import hashlib
 import hmac
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import islice
 
 import httpx2
@@ -13,23 +16,54 @@ import orjson
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.contract.versions import version_of
 from stripe_sandbox.engine.alarm import Alarm
 from stripe_sandbox.engine.state import State
 from stripe_sandbox.engine.table import Row
-from stripe_sandbox.engine.work import DELIVERY, NOTE
+from stripe_sandbox.engine.work import DELIVERY, LOST, NOTE
 
 log = logging.getLogger("stripe_sandbox.webhooks")
 
+_REMEMBERED, _EXCERPT = 1_000, 300
 
-def signature(payload: bytes, secret: str, *, at: int) -> str:
-    """The value of `Stripe-Signature`."""
-    mac = hmac.new(secret.encode(), f"{at}.".encode() + payload, hashlib.sha256)
-    return f"t={at},v1={mac.hexdigest()}"
+
+@dataclass(slots=True)
+class Attempt:
+    """One post of one event to one endpoint; `error` says why there is no status."""
+
+    event: str
+    type: str
+    endpoint: str
+    url: str
+    number: int
+    at: float = field(default_factory=time.time)
+    seconds: float = 0.0
+    status: int | None = None
+    error: str = ""
+    excerpt: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        return HTTPStatus.OK <= (self.status or 0) < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def outcome(self) -> str:
+        return self.error or str(self.status)
+
+
+def signature(payload: bytes, *secrets: str, at: int) -> str:
+    """The value of `Stripe-Signature`, with a `v1` for each secret that is live."""
+    signed = f"{at}.".encode() + payload
+    macs = (hmac.new(secret.encode(), signed, hashlib.sha256) for secret in secrets)
+    return ",".join((f"t={at}", *(f"v1={mac.hexdigest()}" for mac in macs)))
 
 
 class Courier:
     """Carries what stands in the state's delivery rows; a row lives until an endpoint answers 2xx
     or the delays are used up, so deliveries outlive the process.
+
+    Attributes:
+        attempts: the last ones of this process, oldest first.
     """
 
     def __init__(
@@ -42,6 +76,7 @@ class Courier:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._answered: dict[str, asyncio.Event] = {}
         self._alarm = Alarm(self.wake)
+        self.attempts: deque[Attempt] = deque(maxlen=_REMEMBERED)
         self.paused = False
 
     def wake(self) -> None:
@@ -98,55 +133,61 @@ class Courier:
         row = state.get(DELIVERY, key)
         try:
             if row is not None:
-                accepted = await self._attempt(state, row)
-                self._record(state, key, accepted=accepted)
+                attempt = await self._attempt(state, row)
+                self._record(state, key, accepted=attempt is not None and attempt.accepted)
         finally:
             del self._under_way[key]
             self._note_answer(key.partition(" ")[0])
         self.wake()
 
-    async def _attempt(self, state: State, row: Row) -> bool:
+    async def _attempt(self, state: State, row: Row) -> Attempt | None:
         event = state.get("event", row["event"])
         endpoint = state.get("webhook_endpoint", row["endpoint"])
         if event is None or endpoint is None or endpoint["status"] != "enabled":
-            return False
+            return None
+        attempt = Attempt(
+            event["id"], event["type"], endpoint["id"], endpoint["url"], row["attempts"] + 1
+        )
         payload = orjson.dumps(_as_seen_by(event, endpoint))
-        secret = (state.get(NOTE, endpoint["id"]) or {})["secret"]
+        secrets = _live_secrets(state.get(NOTE, endpoint["id"]) or {})
+        started = time.perf_counter()
+        try:
+            answer = await self._post(endpoint["url"], payload, secrets)
+        except Exception as error:  # noqa: BLE001  # an endpoint in this process may raise anything
+            attempt.error = repr(error)
+        else:
+            attempt.status = answer.status_code
+            attempt.excerpt = answer.content[:_EXCERPT].decode(errors="replace")
+        attempt.seconds = time.perf_counter() - started
+        self.attempts.append(attempt)
+        log.info("%s %s → %s: %s", attempt.event, attempt.type, attempt.url, attempt.outcome)
+        return attempt
+
+    async def _post(self, url: str, payload: bytes, secrets: list[str]) -> httpx2.Response:
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signature(payload, secret, at=int(time.time())),
+            "Stripe-Signature": signature(payload, *secrets, at=int(time.time())),
         }
-        try:
-            answer = await self._client().post(
-                endpoint["url"],
-                content=payload,
-                headers=headers,
-                timeout=self._config.delivery_timeout,
-                follow_redirects=False,
-            )
-        except Exception as error:  # noqa: BLE001  # an endpoint in this process may raise anything
-            log.info("%s %s → %s: %r", event["id"], event["type"], endpoint["url"], error)
-            return False
-        log.info("%s %s → %s: %s", event["id"], event["type"], endpoint["url"], answer.status_code)
-        return answer.is_success
+        timeout = self._config.delivery_timeout
+        return await self._client().post(
+            url, content=payload, headers=headers, timeout=timeout, follow_redirects=False
+        )
 
     def _record(self, state: State, key: str, *, accepted: bool) -> None:
         row = state.get(DELIVERY, key)
         if row is None:
             return
-        event = state.get("event", row["event"])
         delays = self._config.retry_delays
         attempts = row["attempts"] + 1
         with state.transaction():
             _release(state, row)
-            if accepted and event is not None:
+            if accepted:
+                _acknowledge(state, row)
                 state.drop(DELIVERY, key)
-                pending = event["pending_webhooks"] - (0 if "copy" in row else 1)
-                state.change("event", event["id"], pending_webhooks=pending)
-            elif attempts > len(delays) or not _lives(state, row):
+            elif "once" in row or attempts > len(delays) or not _lives(state, row):
                 log.warning("%s: given up after %s attempts", key, attempts)
-                state.drop(DELIVERY, key)
+                _give_up(state, row, key)
             else:
                 due = time.time() + delays[attempts - 1]
                 state.change(DELIVERY, key, attempts=attempts, due=due)
@@ -169,8 +210,33 @@ class Courier:
 
 def _as_seen_by(event: Body, endpoint: Body) -> Body:
     """The endpoint's version is named; the shape stays the SDK's."""
-    version = endpoint["api_version"]
-    return {**event, "api_version": version} if version else event
+    return {**event, "api_version": version_of(endpoint["api_version"])}
+
+
+def _live_secrets(note: Row) -> list[str]:
+    """The newest first; older ones until they expire."""
+    now = time.time()
+    return [note["secret"], *(old for old, until in note.get("rolled", ()) if until > now)]
+
+
+def _acknowledge(state: State, row: Row) -> None:
+    """Count an endpoint as served, once, whichever attempt it was that it accepted."""
+    first = f"{row['event']} {row['endpoint']}"
+    waiting, event = state.get(DELIVERY, first), state.get("event", row["event"])
+    if waiting is not None and "copy" not in waiting:
+        state.change(DELIVERY, first, copy=True)
+    elif state.get(LOST, first):
+        state.drop(LOST, first)
+    else:
+        return
+    if event is not None:
+        state.change("event", event["id"], pending_webhooks=event["pending_webhooks"] - 1)
+
+
+def _give_up(state: State, row: Row, key: str) -> None:
+    state.drop(DELIVERY, key)
+    if "copy" not in row:
+        state.put(LOST, key, {"event": row["event"]})
 
 
 def _release(state: State, row: Row) -> None:

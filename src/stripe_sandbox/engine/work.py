@@ -17,7 +17,8 @@ from stripe_sandbox.engine.registry import Catalogue
 from stripe_sandbox.engine.state import State
 from stripe_sandbox.engine.table import Row
 
-NOTE, JOB, CLOCK_JOB, DELIVERY = "~note", "~job", "~clock_job", "~delivery"
+NOTE, JOB, CLOCK_JOB = "~note", "~job", "~clock_job"
+DELIVERY, LOST = "~delivery", "~lost"  # what is to be delivered, and what was given up
 CLOCK = "test_helpers.test_clock"
 
 
@@ -55,6 +56,8 @@ class Work:
         """Live by the test clock of the customer whom these ids concern, if there is one."""
         for id in ids:
             body = (self.find_anywhere(id) if isinstance(id, str) else None) or {}
+            if "customer" not in body and "subscription" in body:
+                body = self.get("subscription", body["subscription"]) or body
             customer = self.get("customer", body.get("customer")) or body
             clock = self.get(CLOCK, customer.get("test_clock")) or body
             if clock.get("object") == CLOCK:
@@ -149,10 +152,13 @@ class Work:
             self.emit(type, body, previous=previous)
 
     def _address(self, event: Body) -> int:
-        endpoints = [e for e in self.every("webhook_endpoint") if _wants(e, event["type"])]
+        endpoints = [e for e in self.every("webhook_endpoint") if wants(e, event["type"])]
         for endpoint in endpoints:
-            for key, row in self.story.deliveries(event, endpoint).items():
+            rows = self.story.deliveries(event, endpoint)
+            for key, row in rows.items():
                 self.state.put(DELIVERY, key, row)
+            if not rows:
+                self.state.put(LOST, f"{event['id']} {endpoint['id']}", {"event": event["id"]})
         return len(endpoints)
 
     def settle_later(self, job: str, body: Body) -> None:
@@ -183,7 +189,8 @@ class Work:
         self.state.put(CLOCK_JOB if waits_for_clock else JOB, f"{job} {subject}", row)
 
 
-def _wants(endpoint: Body, type: str) -> bool:
+def wants(endpoint: Body, type: str) -> bool:
+    """Whether an endpoint is to get events of this type."""
     chosen = endpoint["enabled_events"]
     return endpoint["status"] == "enabled" and ("*" in chosen or type in chosen)
 

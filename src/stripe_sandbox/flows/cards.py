@@ -29,6 +29,7 @@ class Complaint:
     reason: str
     network_reason_code: str
     inquiry: bool = False
+    enhanced_eligibility_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Instrument:
         aliases: the names after `pm_` (for cards `pm_card_` and `tok_`).
         attachable: a declining card cannot be attached to a customer, with one exception.
         complaints: the disputes that follow a charge.
-        later: what Stripe would do after the charge and the sandbox does not.
+        fraud_warning: the card's bank reports the charge as fraud.
     """
 
     number: str
@@ -55,7 +56,7 @@ class Instrument:
     available_at_once: bool = False
     risk_level: str = "normal"
     complaints: tuple[Complaint, ...] = ()
-    later: str | None = None
+    fraud_warning: bool = False
 
     @property
     def last4(self) -> str:
@@ -94,6 +95,9 @@ INCORRECT_NUMBER = Decline("incorrect_number", "Your card number is incorrect.")
 FRAUD = Complaint("fraudulent", "10.4")
 NOT_RECEIVED = Complaint("product_not_received", "13.1")
 INQUIRY = Complaint("fraudulent", "10.4", inquiry=True)
+FORMER_CUSTOMER = Complaint(
+    "fraudulent", "10.4", enhanced_eligibility_types=("visa_compelling_evidence_3",)
+)
 LIVE_CARD = Decline(
     "card_declined",
     "Your card was declined. Your request was in test mode, but used a non test (live) card. For a"
@@ -192,14 +196,15 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _card("4000000000002685", "createDisputeProductNotReceived", complaints=(NOT_RECEIVED,)),
     _card("4000000000001976", "createDisputeInquiry", complaints=(INQUIRY,)),
     _card("4000000404000079", "createMultipleDisputes", complaints=(FRAUD, NOT_RECEIVED)),
-    _card("4000000000005423", "createIssuerFraudRecord", later="an early fraud warning"),
+    _card("4000000404000038", "createCe3EligibleDispute", complaints=(FORMER_CUSTOMER,)),
+    _card("4000000000005423", "createIssuerFraudRecord", fraud_warning=True),
     _card("4000000000000077", "bypassPending", available_at_once=True),
     _declining(
         "4100000000000019",
         "radarBlock",
         why=Decline("card_declined", _DECLINED, "fraudulent", blocked=True),
     ),
-    _card("4000000000009235", "riskLevelElevated", risk_level="elevated", later="a review"),
+    _card("4000000000009235", "riskLevelElevated", risk_level="elevated"),
     Instrument("000123456789", ("usBankAccount_success", "usBankAccount"), "us_bank_account"),
     Instrument(
         "000222222227",

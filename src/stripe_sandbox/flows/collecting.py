@@ -8,8 +8,11 @@ from stripe_sandbox.resources.payment_methods import instrument_of
 
 
 def collect(work: Work, intent: Body, charge: Body) -> None:
+    instrument = instrument_of(work, work.find("payment_method", charge["payment_method"]))
     if intent["capture_method"] == "automatic":
         book(work, charge)
+    elif instrument.available_at_once:
+        work.settle_next("charge.book", charge)
     else:
         work.settle_later("charge.book", charge)
     _succeed(work, intent, charge)

@@ -6,9 +6,13 @@ from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.reckoning import Reckoning, taken
+from stripe_sandbox.flows.taxes import given_rates, on_top
 from stripe_sandbox.resources.catalog import new_price
 
-_TAKES = frozenset({"adjustable_quantity", "metadata", "price", "price_data", "quantity"})
+_TAKES = frozenset(
+    {"adjustable_quantity", "metadata", "price", "price_data", "quantity", "tax_rates"}
+)
 
 
 def new_lines(work: Work, items: list[Body]) -> list[Body]:
@@ -22,8 +26,44 @@ def new_lines(work: Work, items: list[Body]) -> list[Body]:
     return lines
 
 
-def total(lines: list[Body]) -> int:
-    return sum(line["amount_total"] for line in lines)
+def rates_of(work: Work, items: list[Body]) -> list[list[str]]:
+    """The tax rates that each element of the parameter `line_items` names."""
+    named = (
+        given_rates(work, item.get("tax_rates"), param=f"line_items[{i}][tax_rates]")
+        for i, item in enumerate(items)
+    )
+    return [[rate["id"] for rate in rates] for rates in named]
+
+
+def priced_lines(work: Work, lines: list[Body], bill: Reckoning) -> list[Body]:
+    """The lines with what discounts take off them and what taxes add."""
+    return [
+        _priced_line(work, *of_line)
+        for of_line in zip(lines, bill.deductions, bill.taxes, strict=True)
+    ]
+
+
+def _priced_line(work: Work, line: Body, deducted: list[Body], taxed: list[Body]) -> Body:
+    """Here the discounts and the rates themselves are shown, not their ids."""
+    off = taken(deducted)
+    return {
+        **line,
+        "amount_discount": off,
+        "amount_tax": sum(tax["amount"] for tax in taxed),
+        "amount_total": line["amount_subtotal"] - off + on_top(taxed),
+        "discounts": [
+            {**entry, "discount": dict(work.find("discount", entry["discount"]))}
+            for entry in deducted
+        ],
+        "taxes": [shown_tax(work, tax) for tax in taxed],
+    }
+
+
+def shown_tax(work: Work, tax: Body) -> Body:
+    """A tax as a session shows it."""
+    names = ("amount", "taxability_reason", "taxable_amount")
+    rate = work.find("tax_rate", tax["tax_rate_details"]["tax_rate"])
+    return {**{name: tax[name] for name in names}, "rate": dict(rate)}
 
 
 def as_list(lines: list[Body], *, url: str) -> Body:

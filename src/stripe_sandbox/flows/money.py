@@ -1,5 +1,8 @@
 """Amounts in Stripe's minor units: exponents, limits, fees and how they are written."""
 
+from fractions import Fraction
+from math import floor
+
 from stripe_sandbox.contract.errors import invalid
 
 
@@ -57,16 +60,21 @@ def known_currency(currency: str, *, param: str = "currency") -> str:
 
 def display(amount: int, currency: str) -> str:
     """`$100.00`, `¥500`, `CHF 12.50`."""
+    symbol = _SYMBOLS.get(currency, f"{currency.upper()} ")
+    return ("-" if amount < 0 else "") + symbol + in_major_units(abs(amount), currency, "{:,}")
+
+
+def in_major_units(amount: int, currency: str, whole: str = "{}") -> str:
+    """`-1250.00`; `whole` formats what stands before the point."""
     digits = exponent(currency)
-    sign, whole = ("-", -amount) if amount < 0 else ("", amount)
-    major, minor = divmod(whole, 10**digits)
-    figure = f"{major:,}" + (f".{minor:0{digits}d}" if digits else "")
-    return sign + _SYMBOLS.get(currency, f"{currency.upper()} ") + figure
+    major, minor = divmod(abs(amount), 10**digits)
+    point = f".{minor:0{digits}d}" if digits else ""
+    return ("-" if amount < 0 else "") + whole.format(major) + point
 
 
 def require_chargeable(amount: int, currency: str, *, param: str = "amount") -> None:
     require_representable(amount, currency, param=param)
-    least = _MINIMUM.get(currency, 1)
+    least = least_charge(currency)
     if amount < least:
         text = f"Amount must be at least {display(least, currency)} {currency}"
         raise invalid(text, code="amount_too_small", param=param)
@@ -74,6 +82,10 @@ def require_chargeable(amount: int, currency: str, *, param: str = "amount") -> 
     if amount > most:
         text = f"Amount must be no more than {display(most, currency)} {currency}"
         raise invalid(text, code="amount_too_large", param=param)
+
+
+def least_charge(currency: str) -> int:
+    return _MINIMUM.get(currency, 1)
 
 
 def require_representable(amount: int, currency: str, *, param: str = "amount") -> None:
@@ -84,6 +96,10 @@ def require_representable(amount: int, currency: str, *, param: str = "amount") 
     if currency in THREE_DECIMAL and amount % 10:
         text = f"Invalid amount: the last digit of an amount in {currency} must be 0"
         raise invalid(text, param=param)
+
+
+def half_up(amount: Fraction) -> int:
+    return floor(amount + Fraction(1, 2))
 
 
 def stripe_fee(amount: int, currency: str) -> int:

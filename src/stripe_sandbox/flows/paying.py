@@ -1,6 +1,5 @@
 """Paying with a payment intent: attempts, and the authentication they may need."""
 
-import logging
 import secrets
 from collections.abc import Iterable
 from typing import Any
@@ -17,8 +16,6 @@ from stripe_sandbox.flows.collecting import begin_debit, collect
 from stripe_sandbox.flows.declining import fail, give_back
 from stripe_sandbox.resources.charges import record_charge
 from stripe_sandbox.resources.payment_methods import attach, instrument_of
-
-log = logging.getLogger("stripe_sandbox.cards")
 
 TYPES = ("card", "us_bank_account", "sepa_debit")
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -48,10 +45,13 @@ def new_intent(work: Work, **fields: Any) -> Body:
 
 
 def permitted_types(types: Iterable[str], params: Body) -> list[str]:
-    """Those of the types that the `allowed_` and `excluded_` parameters leave."""
+    """Those of the types that the `allowed_` and `excluded_` parameters leave; only a card holds
+    an amount until it is captured.
+    """
     allowed = params.get("allowed_payment_method_types") or types
     excluded = params.get("excluded_payment_method_types") or []
-    return [type for type in types if type in allowed and type not in excluded]
+    able = ("card",) if params.get("capture_method") == "manual" else TYPES
+    return [type for type in types if type in able and type in allowed and type not in excluded]
 
 
 def attempt(
@@ -61,24 +61,34 @@ def attempt(
     *,
     off_session: bool = False,
     return_url: str | None = None,
+    waits: bool = False,
 ) -> None:
     """Confirm an intent: afterwards it is succeeded, processing, waiting for capture or for the
     customer.
 
+    Off session nobody can authenticate, so that fails, unless it `waits` until the customer can.
+
     Raises:
         CardDeclined: it is not; the failed charge stays, and the intent wants another method.
     """
+    if intent["status"] not in OPEN:
+        raise unexpected_state(intent, "confirmed", OPEN)
     require_usable(intent, method)
     instrument = instrument_of(work, method)
     work.change(intent, payment_method=method["id"], last_payment_error=None, next_action=None)
     if not _needs_authentication(work, method, instrument, off_session=off_session):
         _take(work, intent, method, instrument)
-    elif off_session:
+    elif off_session and not waits:
         fail(work, intent, method, AUTHENTICATION_REQUIRED)
     else:
         action = next_action(work, intent, return_url)
         work.change(intent, status="requires_action", next_action=action)
         work.emit("payment_intent.requires_action", intent)
+
+
+def way_back(params: Body) -> str | None:
+    """Where the bank's page leads to in the end; with `use_stripe_sdk` a script shows that page."""
+    return None if params.get("use_stripe_sdk") else params.get("return_url")
 
 
 def authenticate(work: Work, intent: Body, *, succeeded: bool) -> None:
@@ -136,8 +146,6 @@ def _take(work: Work, intent: Body, method: Body, instrument: Instrument) -> Non
     if instrument.decline:
         fail(work, intent, method, instrument.decline)
     charge = record_charge(work, intent, method, status="succeeded")
-    if instrument.later:
-        log.warning("%s: %s would follow; it is not simulated", charge["id"], instrument.later)
     work.change(intent, latest_charge=charge["id"])
     if intent["capture_method"] == "manual":
         work.change(intent, status="requires_capture", amount_capturable=intent["amount"])

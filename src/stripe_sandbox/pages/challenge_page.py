@@ -14,7 +14,7 @@ from stripe_sandbox.engine.table import Row
 from stripe_sandbox.engine.work import NOTE
 from stripe_sandbox.flows import paying, setting_up
 from stripe_sandbox.flows.money import display
-from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
+from stripe_sandbox.pages.rendering import embeddable, form_values, notice, render, see_other
 
 
 class ChallengePage:
@@ -38,13 +38,14 @@ class ChallengePage:
             return see_other(f"/c/pay/{session}/authenticate")
         if intent["status"] != "requires_action":
             return self._done(intent)
-        return render(
+        page = render(
             "challenge.html",
             title="Authentication",
             amount=display(intent["amount"], intent["currency"]) if "amount" in intent else None,
             action=f"/3ds/{intent['id']}",
             secret=secret,
         )
+        return embeddable(page)
 
     async def answer(self, request: Request) -> Response:
         values = await form_values(request)
@@ -79,6 +80,7 @@ class ChallengePage:
         flow = paying if intent["object"] == "payment_intent" else setting_up
         try:
             with self._sandbox.work() as work:
+                work.keep_time_of([intent["id"]])
                 flow.authenticate(work, intent, succeeded=succeeded)
         except CardDeclined:
             return  # the intent itself says so, here and at its return_url
@@ -87,7 +89,7 @@ class ChallengePage:
         note, object = self._note(intent), intent["object"]
         if "return_url" not in note:
             what = "payment" if object == "payment_intent" else "setup"
-            return notice("Authentication", f"The {what} is now {intent['status']}.")
+            return embeddable(notice("Authentication", f"The {what} is now {intent['status']}."))
         outcome = {
             object: intent["id"],
             f"{object}_client_secret": intent["client_secret"],

@@ -14,7 +14,7 @@ from stripe_sandbox.flows.money import display
 from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 
 _EMAIL = "buyer@example.com"
-_DEFAULTS = {
+CARD = {
     "number": "4242 4242 4242 4242",
     "expiry": "12 / 34",
     "cvc": "123",
@@ -43,6 +43,7 @@ class CheckoutPage:
         return [
             Route("/c/pay/{session}", self.show, methods=["GET"]),
             Route("/c/pay/{session}", self.pay, methods=["POST"]),
+            Route("/c/pay/{session}/promotion", self.redeem, methods=["POST"]),
             Route("/c/pay/{session}/authenticate", self.challenge, methods=["GET"]),
             Route("/c/pay/{session}/authenticate", self.authenticate, methods=["POST"]),
         ]
@@ -76,6 +77,19 @@ class CheckoutPage:
             return see_other(f"/c/pay/{session['id']}/authenticate")
         return await self._to_shop(session)
 
+    async def redeem(self, request: Request) -> Response:
+        values = await form_values(request)
+        session = self._session(request)
+        if session is None:
+            return _unknown()
+        try:
+            with self._sandbox.work() as work:
+                checkout.redeem_code(work, session, values.get("promotion_code", ""))
+        except StripeError as error:
+            if session["status"] == "open":
+                return self._form(session, values, problem=str(error))
+        return see_other(f"/c/pay/{session['id']}")
+
     async def challenge(self, request: Request) -> Response:
         session = self._session(request)
         if session is None:
@@ -86,7 +100,7 @@ class CheckoutPage:
         return render(
             "challenge.html",
             title="Authentication",
-            amount=display(session["amount_total"], session["currency"]),
+            amount=_total(session) if session["amount_total"] else None,
             action=f"/c/pay/{session['id']}/authenticate",
             secret=None,
         )
@@ -121,25 +135,50 @@ class CheckoutPage:
     def _form(
         self, session: Body, typed: dict[str, str] | None = None, *, problem: str = ""
     ) -> Response:
-        total = display(session["amount_total"], session["currency"])
+        total = _total(session)
         known = (session["customer_details"] or {}).get("email")
-        typed = {"email": known or _EMAIL, **_DEFAULTS, **(typed or {})}
+        typed = {"email": known or _EMAIL, "promotion_code": "", **CARD, **(typed or {})}
         if problem:
             typed["cvc"] = ""
-        needs_card = session["amount_total"] != 0
+        needs_card = checkout.takes_method(session)
+        button = _button(session)
         return render(
             "checkout.html",
-            title=f"Pay {total}",
+            title=button,
             session=session,
             total=total,
             lines=self._notes(session)["lines"],
+            extras=_extras(session),
             typed=typed,
             problem=problem,
             email_is_known=bool(known and (session["customer_email"] or session["customer"])),
             needs_card=needs_card,
             numbers=test_numbers(session["payment_method_types"]) if needs_card else [],
-            button=f"Pay {total}" if needs_card else "Complete order",
+            button=button,
         )
+
+
+def _total(session: Body) -> str:
+    return display(session["amount_total"] or 0, session["currency"] or "usd")
+
+
+def _extras(session: Body) -> list[tuple[str, int]]:
+    """What stands between the lines and the total."""
+    details = session["total_details"] or {}
+    found = (
+        ("Discount", -details.get("amount_discount", 0)),
+        ("Shipping", details.get("amount_shipping") or 0),
+        ("Tax", details.get("amount_tax", 0)),
+    )
+    return [(label, amount) for label, amount in found if amount]
+
+
+def _button(session: Body) -> str:
+    if session["mode"] == "setup":
+        return "Save card"
+    if session["mode"] == "subscription":
+        return f"Subscribe for {_total(session)}" if session["amount_total"] else "Start trial"
+    return f"Pay {_total(session)}" if session["amount_total"] else "Complete order"
 
 
 def test_numbers(types: list[str]) -> list[tuple[str, str]]:

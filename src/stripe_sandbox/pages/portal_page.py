@@ -10,6 +10,7 @@ from stripe_sandbox.contract.errors import StripeError, invalid
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.pages import portal_plans
 from stripe_sandbox.pages.checkout_page import test_numbers
 from stripe_sandbox.pages.rendering import form_values, notice, render, see_other
 from stripe_sandbox.resources import customers, payment_methods
@@ -56,30 +57,32 @@ def _enter(work: Work, request: Request) -> Body | None:
 
 def _perform(work: Work, session: Body, values: Values) -> None:
     """What a button of the page asks for, as far as the configuration allows it."""
-    feature, action = _ACTIONS.get(values.get("action", ""), ("", None))
-    if action is None or not _features(work, session)[feature]["enabled"]:
+    name, action = _ACTIONS.get(values.get("action", ""), ("", None))
+    feature = _features(work, session).get(name, {})
+    if action is None or not feature["enabled"]:
         raise invalid("The portal's settings do not allow this.")
-    action(work, session["customer"], values)
+    action(work, session["customer"], values, feature)
 
 
-def _update_details(work: Work, customer: str, values: Values) -> None:
-    new = {name: values[name].strip() for name in ("email", "name") if name in values}
+def _update_details(work: Work, customer: str, values: Values, feature: Body) -> None:
+    allowed = values.keys() & {"email", "name"} & set(feature["allowed_updates"])
+    new: Body = {name: values[name].strip() for name in sorted(allowed)}
     if "email" in new and "@" not in new["email"]:
         raise invalid(f"Invalid email address: {new['email']}", param="email")
     customers.update(work, new, customer=customer)
 
 
-def _add_method(work: Work, customer: str, values: Values) -> None:
+def _add_method(work: Work, customer: str, values: Values, feature: Body) -> None:
     """A new card pays from now on, as it does on Stripe's page."""
     body = work.find("customer", customer)
     billing = {"name": values.get("holder") or None, "email": body["email"]}
     card = {"type": "card", "card": {"number": values.get("number", "")}}
     method = payment_methods.method_from_data(work, {**card, "billing_details": billing})
     payment_methods.attach(work, method, body)
-    _make_default(work, customer, {"method": method["id"]})
+    _make_default(work, customer, {"method": method["id"]}, feature)
 
 
-def _make_default(work: Work, customer: str, values: Values) -> None:
+def _make_default(work: Work, customer: str, values: Values, _: Body) -> None:
     method = payment_methods.one_of_customer(
         work, customer=customer, payment_method=values.get("method", "")
     )
@@ -87,18 +90,22 @@ def _make_default(work: Work, customer: str, values: Values) -> None:
     customers.update(work, {"invoice_settings": settings}, customer=customer)
 
 
-def _remove_method(work: Work, customer: str, values: Values) -> None:
+def _remove_method(work: Work, customer: str, values: Values, _: Body) -> None:
     id = values.get("method", "")
     payment_methods.one_of_customer(work, customer=customer, payment_method=id)
     payment_methods.detach(work, payment_method=id)
 
 
-_ACTIONS: dict[str, tuple[str, Callable[[Work, str, Values], None]]] = {
+_ACTIONS: dict[str, tuple[str, Callable[[Work, str, Values, Body], None]]] = {
+    **portal_plans.ACTIONS,
     "details": ("customer_update", _update_details),
     "add": ("payment_method_update", _add_method),
     "default": ("payment_method_update", _make_default),
     "remove": ("payment_method_update", _remove_method),
 }
+
+
+_COMPLETING = ("add", "cancel", "details", "switch")
 
 
 def _portal(
@@ -116,6 +123,9 @@ def _portal(
         or f"Your account with {NAME}",
         problem=problem,
         shown=_shown(session, features),
+        features=features,
+        subscriptions=portal_plans.plans_of(work, customer["id"], features),
+        invoices=portal_plans.bills_of(work, customer["id"]),
         typed={"number": "", "holder": name, "name": name, "email": email, **(typed or {})},
         methods=[
             _method(customer, m) for m in work.every("payment_method", customer=customer["id"])
@@ -154,7 +164,7 @@ def _features(work: Work, session: Body) -> Body:
 def _after(session: Body, action: str) -> str:
     """Back to the portal, or to where a completed flow leads."""
     redirect = session["flow"] and session["flow"]["after_completion"]["redirect"]
-    if redirect and action in ("add", "details"):
+    if redirect and action in _COMPLETING:
         return str(redirect["return_url"])
     return f"/p/session/{session['id']}"
 

@@ -1,5 +1,6 @@
 """What all pages share: templates that escape their values, headers, what a form sends."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -35,10 +36,27 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters["money"] = display
 
 
+def _at(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """A time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(form)
+
+
+_TEMPLATES.filters["at"] = _at
+
+
 def render(template: str, *, title: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page; its template knows the title, these values, and the filter `money(currency)`."""
+    """A page; its template knows these values, and the filters `money(currency)` and `at`."""
     text = _TEMPLATES.get_template(template).render(title=title, **values)
     return HTMLResponse(text, status, _HEADERS)
+
+
+def embeddable(page: HTMLResponse) -> HTMLResponse:
+    """Any site may show this page in a frame, and its script may call the API."""
+    policy = page.headers["Content-Security-Policy"]
+    page.headers["Content-Security-Policy"] = policy.replace(
+        "frame-ancestors 'none'", "connect-src 'self'"
+    )
+    return page
 
 
 def notice(

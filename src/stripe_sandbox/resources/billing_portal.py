@@ -4,6 +4,7 @@ from typing import Any
 
 from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.urls import require_url
@@ -16,8 +17,9 @@ sessions = Resource("billing_portal.session", id_prefix="bps")
 
 UNOPENED, IDLE = 5 * 60, 3600
 
+_OF_SUBSCRIPTIONS = ("subscription_cancel", "subscription_update")
 _CONFIGURATION = "business_profile default_return_url features login_page metadata name"
-_FLOWS = ("customer_update", "payment_method_update")
+_FLOWS = ("customer_update", "payment_method_update", *_OF_SUBSCRIPTIONS)
 _FEATURES: Body = {
     "subscription_cancel": {
         "cancellation_reason": {
@@ -58,6 +60,25 @@ def create_configuration(work: Work, params: Body) -> Body:
     return configuration
 
 
+@configurations.at_start
+def save_settings(work: Work) -> None:
+    """What saving the portal's settings in Stripe's dashboard leaves: the default configuration."""
+    if not work.config.portal_saved or any(
+        work.every("billing_portal.configuration", is_default=True)
+    ):
+        return
+    every: Body = {name: {"enabled": True} for name in ("invoice_history", *_FLOWS)}
+    every["customer_update"]["allowed_updates"] = ["email", "name", "address", "phone"]
+    work.create(
+        "billing_portal.configuration",
+        active=True,
+        business_profile={},
+        features=_merged(_FEATURES, every),
+        is_default=True,
+        login_page={},
+    )
+
+
 @configurations.on(
     "post",
     "/v1/billing_portal/configurations/{configuration}",
@@ -91,7 +112,7 @@ def create_session(work: Work, params: Body) -> Body:
         id=id,
         configuration=configuration["id"],
         customer=customer["id"],
-        flow=_flow(params, configuration),
+        flow=_flow(work, params, configuration),
         locale=params.get("locale"),
         return_url=params.get("return_url") or configuration["default_return_url"],
         url=f"{work.config.base_url}/p/session/{id}",
@@ -112,8 +133,7 @@ def visit(work: Work, session: Body) -> bool:
 
 def _configuration(work: Work, params: Body) -> Body:
     if "configuration" not in params:
-        everyone = work.every("billing_portal.configuration")
-        default = next((c for c in everyone if c["is_default"]), None)
+        default = next(work.every("billing_portal.configuration", is_default=True), None)
         if default is None:
             raise invalid(_NO_CONFIGURATION)
         return default
@@ -124,7 +144,7 @@ def _configuration(work: Work, params: Body) -> Body:
     return named
 
 
-def _flow(params: Body, configuration: Body) -> Body | None:
+def _flow(work: Work, params: Body, configuration: Body) -> Body | None:
     flow = params.get("flow_data")
     if flow is None:
         return None
@@ -139,7 +159,20 @@ def _flow(params: Body, configuration: Body) -> Body | None:
     if after["type"] == "redirect":
         param = "flow_data[after_completion][redirect][return_url]"
         require_url(after.get("redirect", {}).get("return_url", ""), param=param)
-    return {"type": flow["type"], "after_completion": after}
+    return {"type": flow["type"], "after_completion": after, **_about(work, flow)}
+
+
+def _about(work: Work, flow: Body) -> Body:
+    """The subscription that a flow is about."""
+    type = flow["type"]
+    if type not in _OF_SUBSCRIPTIONS:
+        return {}
+    about, param = flow.get(type, {}), f"flow_data[{type}]"
+    require_simulated(about, frozenset({"subscription"}), where=param)
+    if not about:
+        raise invalid(f"Missing required param: {param}.", code="parameter_missing", param=param)
+    work.find("subscription", about["subscription"], param=f"{param}[subscription]")
+    return {type: about}
 
 
 def _merged(old: Body, new: Body) -> Body:

@@ -9,7 +9,7 @@ from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.cards import Decline, Instrument
 from stripe_sandbox.flows.money import stripe_fee
-from stripe_sandbox.resources.balance import post
+from stripe_sandbox.resources.balance import announce_available, post
 from stripe_sandbox.resources.payment_methods import card_details, instrument_of
 
 charges = Resource(
@@ -86,6 +86,8 @@ def book(work: Work, charge: Body) -> None:
         at_once=instrument.available_at_once,
     )
     work.change(charge, balance_transaction=transaction["id"])
+    if instrument.available_at_once:
+        announce_available(work)
 
 
 @charges.job("charge.book")

@@ -1,17 +1,22 @@
-"""Checkout Sessions in payment mode, and the two routes by which the CLI completes them."""
+"""Checkout Sessions, and the two routes by which the CLI completes them."""
 
 import secrets
 
-from stripe_sandbox.contract.errors import invalid, not_simulated
+from stripe_sandbox.contract.errors import invalid
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given, merge_metadata
 from stripe_sandbox.engine.listing import page
 from stripe_sandbox.engine.registry import Resource
-from stripe_sandbox.engine.urls import require_url
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import checkout
-from stripe_sandbox.flows.lines import as_list, new_lines, total
+from stripe_sandbox.flows.checkout_terms import (
+    data_of,
+    expiry,
+    require_billable,
+    require_prices,
+    require_sound,
+)
+from stripe_sandbox.flows.lines import as_list, new_lines, rates_of
 from stripe_sandbox.flows.money import require_chargeable
 from stripe_sandbox.flows.paying import permitted_types
 
@@ -31,47 +36,51 @@ sessions = Resource(
 # Kept and shown, without any effect here.
 _SHOWN = (
     "adaptive_pricing allow_promotion_codes allowed_payment_method_types"
-    " billing_address_collection branding_settings consent_collection custom_text customer_creation"
-    " excluded_payment_method_types locale origin_context phone_number_collection submit_type"
-    " tax_id_collection"
+    " billing_address_collection branding_settings consent_collection custom_text"
+    " excluded_payment_method_types locale origin_context phone_number_collection"
+    " redirect_on_completion submit_type tax_id_collection"
 )
-_OWN = "cancel_url client_reference_id customer customer_email metadata success_url"
-_INTENT = frozenset(
-    {
-        "capture_method",
-        "description",
-        "metadata",
-        "receipt_email",
-        "setup_future_usage",
-        "shipping",
-        "statement_descriptor",
-        "statement_descriptor_suffix",
-        "transfer_group",
-    }
+_OWN = (
+    "cancel_url client_reference_id currency customer customer_creation customer_email metadata"
+    " payment_method_collection return_url success_url ui_mode"
 )
-_MINUTE = 60
-_SHORTEST, _LONGEST = 30 * _MINUTE, 24 * 60 * _MINUTE
-_MOST_LINES, _LONGEST_REFERENCE = 100, 200
 _DEBITS = {"usd": ["us_bank_account"], "eur": ["sepa_debit"]}
 
 
 @sessions.on(
     "post",
     "/v1/checkout/sessions",
-    takes=f"{_OWN} {_SHOWN} automatic_tax expires_at line_items mode payment_intent_data ui_mode",
+    takes=f"{_OWN} {_SHOWN} automatic_tax customer_update discounts expires_at invoice_creation"
+    " line_items mode payment_intent_data setup_intent_data shipping_options subscription_data",
 )
 def create(work: Work, params: Body) -> Body:
-    _require_hosted_payment(params)
-    _require_consistent(work, params)
-    data = params.get("payment_intent_data", {})
-    require_simulated(data, _INTENT, where="payment_intent_data")
-    lines = new_lines(work, params["line_items"])
-    _require_one_time(lines)
-    if total(lines):
-        require_chargeable(total(lines), lines[0]["currency"], param="line_items")
+    require_sound(work, params)
+    items = params.get("line_items", [])
+    lines, rates = new_lines(work, items), rates_of(work, items)
+    data = data_of(params)
+    if params["mode"] != "setup":
+        require_prices(params["mode"], lines)
+        require_billable(params, lines, rates)
+        _require_currency(params, lines)
     session = _new_session(work, params, lines)
-    intent_data = {**data, "metadata": merge_metadata({}, data.get("metadata", {}))}
-    work.remember(session["id"], lines=lines, intent_data=intent_data)
+    work.remember(
+        session["id"],
+        data={**data, "metadata": merge_metadata({}, data.get("metadata", {}))},
+        discounts=[],
+        lines=checkout.not_due_in_trial(lines, data),
+        rates=rates,
+        updates=params.get("customer_update", {}),
+        wanted=[],
+    )
+    if params["mode"] == "setup":
+        intent = checkout.begin_setup(work, session, **work.note(session["id"])["data"])
+        work.change(session, setup_intent=intent["id"])
+    else:
+        checkout.retotal(work, session)
+        if params.get("discounts"):
+            checkout.apply_discounts(work, session, params["discounts"])
+        if session["amount_total"]:
+            require_chargeable(session["amount_total"], session["currency"], param="line_items")
     work.schedule(checkout.EXPIRE, session, at=session["expires_at"])
     return session
 
@@ -102,6 +111,11 @@ def line_items(work: Work, params: Body, session: str) -> Body:
     return page(lines, "line item", params, url=f"/v1/checkout/sessions/{session}/line_items")
 
 
+@sessions.follows("payment_intent.succeeded", "payment_intent.payment_failed")
+def follow_intent(work: Work, intent: Body) -> None:
+    checkout.follow_intent(work, intent)
+
+
 @sessions.includes("line_items")
 def shown_line_items(work: Work, session: Body) -> Body:
     url = f"/v1/checkout/sessions/{session['id']}/line_items"
@@ -121,7 +135,7 @@ def confirm(work: Work, params: Body, session: str) -> Body:
     for name in ("payment_method", "expected_amount"):
         if name not in params:
             raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
-    if params["expected_amount"] != str(body["amount_total"]):
+    if params["expected_amount"] != str(body["amount_total"] or 0):
         raise invalid(
             f"The expected amount {params['expected_amount']} is not the session's amount"
             f" {body['amount_total']}.",
@@ -132,28 +146,69 @@ def confirm(work: Work, params: Body, session: str) -> Body:
 
 
 def _new_session(work: Work, params: Body, lines: list[Body]) -> Body:
-    id = f"cs_test_a1{secrets.token_hex(28)}"
-    amount, currency = total(lines), lines[0]["currency"]
-    wished = given(params, f"{_OWN} {_SHOWN}")
+    id, mode = f"cs_test_a1{secrets.token_hex(28)}", params["mode"]
+    currency = lines[0]["currency"] if lines else params.get("currency")
+    embedded = params.get("ui_mode") == "embedded_page"
+    invoiced = mode == "payment" and params.get("invoice_creation", {}).get("enabled", False)
+    creation = None
+    if mode == "payment" and "customer" not in params:
+        creation = "always" if invoiced else "if_required"
+    shown: Body = {
+        "customer_creation": creation,
+        "payment_method_collection": "if_required" if mode == "payment" else "always",
+        "ui_mode": "hosted_page",
+        **given(params, f"{_OWN} {_SHOWN}"),
+        **_shipping(work, params, currency),
+    }
+    if mode == "payment":
+        data = params.get("invoice_creation", {}).get("invoice_data", {})
+        shown["invoice_creation"] = {"enabled": invoiced, "invoice_data": {"metadata": {}, **data}}
+    if lines:
+        shown["total_details"] = {"amount_shipping": 0}
     return work.create(
         "checkout.session",
         id=id,
-        **{"customer_creation": None if "customer" in params else "if_required", **wished},
-        amount_subtotal=amount,
-        amount_total=amount,
+        **{**shown, "currency": currency},
         automatic_tax=_automatic_tax(params),
-        currency=currency,
+        client_secret=f"{id}_secret_{secrets.token_hex(24)}" if embedded else None,
         customer_details=_known_customer(work, params),
-        expires_at=_expiry(work, params),
-        mode="payment",
-        payment_method_collection="if_required",
-        payment_method_types=permitted_types(["card", *_DEBITS.get(currency, [])], params),
-        payment_status="unpaid" if amount else "no_payment_required",
+        expires_at=expiry(work, params),
+        mode=mode,
+        payment_method_types=permitted_types(
+            ["card", *_DEBITS.get(currency or "", [])],
+            {**params, **params.get("payment_intent_data", {})},
+        ),
+        payment_status="unpaid" if lines else "no_payment_required",
         status="open",
-        total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        ui_mode="hosted_page",
-        url=f"{work.config.base_url}/c/pay/{id}",
+        url=None if embedded else f"{work.config.base_url}/c/pay/{id}",
     )
+
+
+def _shipping(work: Work, params: Body, currency: str | None) -> Body:
+    """The first option is chosen; there is no choosing another."""
+    options = []
+    for i, option in enumerate(params.get("shipping_options", ())):
+        at = f"shipping_options[{i}]"
+        rate = _shipping_rate(work, option, at)
+        fixed = rate["fixed_amount"]
+        if fixed["currency"] != currency:
+            raise invalid(f"The shipping rate is not in {currency}.", param=at)
+        options.append({"shipping_amount": fixed["amount"], "shipping_rate": rate["id"]})
+    if not options:
+        return {}
+    amount, rate_id = options[0]["shipping_amount"], options[0]["shipping_rate"]
+    sums = {"amount_subtotal": amount, "amount_tax": 0, "amount_total": amount}
+    return {"shipping_options": options, "shipping_cost": {**sums, "shipping_rate": rate_id}}
+
+
+def _shipping_rate(work: Work, option: Body, at: str) -> Body:
+    if "shipping_rate" in option:
+        return work.find("shipping_rate", option["shipping_rate"], param=f"{at}[shipping_rate]")
+    data = option.get("shipping_rate_data", {})
+    if "fixed_amount" not in data:
+        param = f"{at}[shipping_rate_data][fixed_amount]"
+        raise invalid(f"Missing required param: {param}.", code="parameter_missing", param=param)
+    return work.create("shipping_rate", active=True, type="fixed_amount", **data)
 
 
 def _payment_page(work: Work, session: Body) -> Body:
@@ -169,54 +224,12 @@ def _payment_page(work: Work, session: Body) -> Body:
     }
 
 
-def _require_hosted_payment(params: Body) -> None:
-    for name in ("mode", "success_url", "line_items"):
-        if name not in params:
-            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
-    if params["mode"] != "payment":
-        raise not_simulated(f"Checkout Sessions in {params['mode']} mode")
-    if params.get("ui_mode", "hosted_page") != "hosted_page":
-        raise not_simulated(f"the ui_mode {params['ui_mode']} of Checkout Sessions")
-
-
-def _require_consistent(work: Work, params: Body) -> None:
-    if "customer" in params and "customer_email" in params:
-        text = "You may only specify one of these parameters: customer, customer_email."
-        raise invalid(text, param="customer_email")
-    if "customer" in params:
-        work.find("customer", params["customer"], param="customer")
-    if len(params["line_items"]) > _MOST_LINES:
-        raise invalid(f"A session takes up to {_MOST_LINES} line items.", param="line_items")
-    if len(params.get("client_reference_id", "")) > _LONGEST_REFERENCE:
-        text = f"Invalid string: must be at most {_LONGEST_REFERENCE} characters"
-        raise invalid(text, param="client_reference_id")
-    for name in ("success_url", "cancel_url"):
-        require_url(params.get(name), param=name)
-
-
-def _require_one_time(lines: list[Body]) -> None:
-    if any(line["price"]["recurring"] for line in lines):
-        raise invalid(
-            "You specified `payment` mode but passed a recurring price. Either switch to"
-            " `subscription` mode or use only one-time prices.",
-            param="mode",
-        )
-
-
-def _expiry(work: Work, params: Body) -> int:
-    latest = work.now + _LONGEST
-    expires_at: int = params.get("expires_at", latest)
-    if expires_at < work.now + _SHORTEST:
-        text = (
-            "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation."
-        )
-        raise invalid(text, param="expires_at")
-    if expires_at > latest:
-        text = (
-            "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation."
-        )
-        raise invalid(text, param="expires_at")
-    return expires_at
+def _require_currency(params: Body, lines: list[Body]) -> None:
+    currency: str = lines[0]["currency"]
+    wanted: str = params.get("currency", currency)
+    if wanted.lower() != currency:
+        text = f"The line items are in {currency}, not in {params['currency']}."
+        raise invalid(text, param="currency")
 
 
 def _known_customer(work: Work, params: Body) -> Body | None:
@@ -227,6 +240,6 @@ def _known_customer(work: Work, params: Body) -> Body | None:
 
 
 def _automatic_tax(params: Body) -> Body:
-    """Nothing is registered for tax here, so it comes to nothing, as at Stripe."""
-    enabled = params.get("automatic_tax", {}).get("enabled", False)
-    return {"enabled": enabled, "status": "complete" if enabled else None}
+    if not params.get("automatic_tax", {}).get("enabled", False):
+        return {"enabled": False}
+    return {"enabled": True, "provider": "stripe", "status": "complete"}

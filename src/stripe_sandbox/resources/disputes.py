@@ -72,6 +72,19 @@ def decide(work: Work, subject: str) -> None:
         _end(work, dispute, won=verdict == "winning_evidence")
 
 
+def win_late(work: Work, subject: str) -> Body:
+    """The bank gives the money of a lost dispute back after all."""
+    dispute = work.find("dispute", subject)
+    if dispute["status"] != "lost":
+        raise refused(
+            f"Only a lost dispute is won late; this one has a status of `{dispute['status']}`."
+        )
+    _move(work, dispute, amount=dispute["amount"], fee=0)
+    work.announce("charge.dispute.updated", dispute, status="won", is_charge_refundable=True)
+    work.emit("charge.dispute.funds_reinstated", dispute)
+    return dispute
+
+
 def require_refundable(work: Work, charge: Body) -> None:
     """The bank has taken the money of a dispute back already; an inquiry took nothing."""
     of_charge = work.every("dispute", charge=charge["id"])
@@ -91,6 +104,7 @@ def _open(work: Work, charge: Body, complaint: Complaint, *, amount: int) -> Non
         amount=amount,
         charge=charge["id"],
         currency=charge["currency"],
+        enhanced_eligibility_types=list(complaint.enhanced_eligibility_types),
         evidence_details={"due_by": _due_by(work), "submission_method": "not_submitted"},
         is_charge_refundable=complaint.inquiry,
         network_reason_code=complaint.network_reason_code,

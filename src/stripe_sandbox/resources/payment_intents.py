@@ -5,7 +5,7 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows import checkout, collecting, paying
+from stripe_sandbox.flows import collecting, paying
 from stripe_sandbox.flows.money import known_currency, require_chargeable
 from stripe_sandbox.resources.payment_methods import method_from_data, usable_method
 
@@ -119,7 +119,6 @@ def capture(work: Work, params: Body, intent: str) -> Body:
     names = "metadata statement_descriptor statement_descriptor_suffix"
     work.change(body, **changes(body, params, names))
     collecting.capture(work, body, amount)
-    checkout.follow_intent(work, body)
     return body
 
 
@@ -142,9 +141,7 @@ def cancel(work: Work, params: Body, intent: str) -> Body:
 
 @payment_intents.job("payment_intent.settle_debit")
 def settle_debit(work: Work, subject: str) -> None:
-    intent = work.find("payment_intent", subject)
-    collecting.settle_debit(work, intent)
-    checkout.follow_intent(work, intent)
+    collecting.settle_debit(work, work.find("payment_intent", subject))
 
 
 def _confirm(work: Work, intent: Body, params: Body) -> Body:
@@ -158,7 +155,7 @@ def _confirm(work: Work, intent: Body, params: Body) -> Body:
             payment_intent=dict(intent),
         )
     strict = bool(params.get("off_session")) or bool(params.get("error_on_requires_action"))
-    paying.attempt(work, intent, method, off_session=strict, return_url=params.get("return_url"))
+    paying.attempt(work, intent, method, off_session=strict, return_url=paying.way_back(params))
     return intent
 
 

@@ -41,7 +41,10 @@ def create(work: Work, params: Body) -> Body:
 @refunds.on("post", "/v1/refunds/{refund}", takes="metadata")
 def update(work: Work, params: Body, refund: str) -> Body:
     body = work.find("refund", refund)
-    work.announce("refund.updated", body, **changes(body, params, "metadata"))
+    previous = work.change(body, **changes(body, params, "metadata"))
+    if previous:
+        work.emit("refund.updated", body, previous=previous)
+        work.emit("charge.refund.updated", body, previous=previous)
     return body
 
 

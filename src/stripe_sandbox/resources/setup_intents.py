@@ -6,7 +6,7 @@ from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import setting_up
-from stripe_sandbox.flows.paying import OPEN, TYPES, permitted_types, unexpected_state
+from stripe_sandbox.flows.paying import OPEN, TYPES, permitted_types, unexpected_state, way_back
 from stripe_sandbox.resources.payment_methods import method_from_data, usable_method
 
 setup_intents = Resource("setup_intent", id_prefix="seti", param="intent")
@@ -82,7 +82,7 @@ def _confirm(work: Work, intent: Body, params: Body) -> Body:
             code="setup_intent_unexpected_state",
             setup_intent=dict(intent),
         )
-    setting_up.attempt(work, intent, method, return_url=params.get("return_url"))
+    setting_up.attempt(work, intent, method, return_url=way_back(params))
     return intent
 
 

@@ -1,13 +1,19 @@
 """Webhook endpoints; the secret is shown once."""
 
 import secrets
+import time
+
+import stripe
 
 from stripe_sandbox.config import CONFIGURED_ENDPOINT
+from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.urls import require_url
 from stripe_sandbox.engine.work import Work
+
+_MOST = 16
 
 webhook_endpoints = Resource("webhook_endpoint", id_prefix="we", label="webhook endpoint")
 
@@ -17,13 +23,27 @@ webhook_endpoints = Resource("webhook_endpoint", id_prefix="we", label="webhook 
 )
 def create(work: Work, params: Body) -> Body:
     require_url(params["url"], param="url")
+    if sum(1 for _ in work.every("webhook_endpoint")) >= _MOST:
+        raise refused(f"You have reached the maximum of {_MOST} test webhook endpoints.")
     endpoint = work.create(
         "webhook_endpoint",
         **given(params, "api_version description enabled_events metadata url"),
         status="enabled",
     )
-    secret = f"whsec_{secrets.token_hex(16)}"
+    secret = _new_secret()
     work.remember(endpoint["id"], secret=secret)
+    return {**endpoint, "secret": secret}
+
+
+def roll(work: Work, id: str, *, expires_after: float) -> Body:
+    """A new secret; the old one signs as well for so many seconds. Stripe's Dashboard has this and
+    its API has not.
+    """
+    endpoint = work.find("webhook_endpoint", id)
+    note, now = work.note(id), time.time()
+    live = [[old, until] for old, until in note.get("rolled", ()) if until > now]
+    secret = _new_secret()
+    work.remember(id, secret=secret, rolled=[[note["secret"], now + expires_after], *live])
     return {**endpoint, "secret": secret}
 
 
@@ -58,7 +78,11 @@ def configure_endpoint(work: Work) -> None:
         return
     if endpoint is None:
         endpoint = work.create("webhook_endpoint", id=CONFIGURED_ENDPOINT, enabled_events=["*"])
-    work.change(endpoint, url=url, status="enabled")
+    work.change(endpoint, api_version=stripe.api_version, url=url, status="enabled")
     kept = work.note(CONFIGURED_ENDPOINT).get("secret")
-    secret = work.config.webhook_secret or kept or f"whsec_{secrets.token_hex(16)}"
+    secret = work.config.webhook_secret or kept or _new_secret()
     work.remember(CONFIGURED_ENDPOINT, secret=secret)
+
+
+def _new_secret() -> str:
+    return f"whsec_{secrets.token_hex(16)}"

@@ -84,6 +84,8 @@ async function show() {
 
 // ---- booking and paying
 
+const CONFIRMING = "Your payment is being confirmed …";
+
 async function showMenus() {
   const { data } = await call("GET", "/stripe/products");
   const prices = data.flatMap((product) => product.prices.map((price) => ({ ...price, product })));
@@ -119,6 +121,7 @@ async function book(event) {
 
 async function pay(booking, purpose, button) {
   await busy(button, (error) => notify("bad", error.message), async () => {
+    if ($("here").checked) return payHere(booking, purpose);
     const session = await call("POST", "/stripe/create-checkout-session", {
       booking_id: booking.id,
       payment_type: purpose,
@@ -130,8 +133,69 @@ async function pay(booking, purpose, button) {
   });
 }
 
+async function payHere(booking, purpose) {
+  const { publishable_key, stripe_js } = await call("GET", "/stripe/config");
+  if (!publishable_key) throw new Error("The server has no STRIPE_PUBLISHABLE_KEY.");
+  await script(stripe_js);
+  const payment = await call("POST", "/stripe/create-payment-intent", { booking_id: booking.id, payment_type: purpose });
+  const stripe = Stripe(publishable_key);
+  const elements = stripe.elements({ clientSecret: payment.client_secret, appearance: appearance() });
+  const form = $("payment").content.firstElementChild.cloneNode(true);
+  const [submit, later] = form.querySelectorAll("button");
+  const element = elements.create("payment");
+  submit.textContent = `Pay ${money(payment.amount_cents, payment.currency)}`;
+  element.on("ready", () => { submit.disabled = false; element.focus(); });
+  element.on("loaderror", ({ error }) => { show(); notify("bad", error.message); });
+  later.addEventListener("click", show);
+  form.addEventListener("submit", (event) => { event.preventDefault(); payWith(stripe, elements, payment, form); });
+  document.querySelector(`[data-booking="${booking.id}"]`).append(form);
+  element.mount(form.querySelector("[data-part=element]"));
+}
+
+async function payWith(stripe, elements, payment, form) {
+  const problem = form.querySelector("[data-part=problem]");
+  problem.hidden = true;
+  const refuse = ({ message }) => Object.assign(problem, { textContent: message, hidden: false });
+  await busy(form.querySelector("button"), refuse, async () => {
+    const { error, paymentIntent } = await stripe.confirmPayment({
+      elements,
+      redirect: "if_required",
+      confirmParams: { return_url: `${location.origin}/demo` },
+    });
+    if (error?.type === "validation_error") return; // the element says it itself
+    if (error) throw error;
+    form.remove();
+    notify("wait", paymentIntent.status === "processing" ? "Your bank has been asked for the money …" : CONFIRMING);
+    await follow(paymentIntent.id);
+  });
+}
+
+function appearance() {
+  const ours = getComputedStyle(document.documentElement);
+  const variables = { colorPrimary: ours.getPropertyValue("--ember"), colorBackground: ours.getPropertyValue("--paper"), borderRadius: "10px" };
+  return { theme: matchMedia("(prefers-color-scheme: dark)").matches ? "night" : "stripe", variables };
+}
+
+const scripts = {};
+
+function script(src) {
+  scripts[src] ??= new Promise((resolve, reject) => {
+    const failed = () => { delete scripts[src]; reject(new Error(`${src} cannot be loaded.`)); };
+    document.head.append(Object.assign(document.createElement("script"), { src, onload: resolve, onerror: failed }));
+  });
+  return scripts[src];
+}
+
+async function follow(intent) {
+  for (let wait = 400; ; wait = Math.min(wait * 1.3, 3000)) {
+    const payment = await call("GET", `/stripe/payments/${intent}`);
+    if (payment.status === "succeeded") return celebrate(payment);
+    await pause(wait);
+  }
+}
+
 async function settle(session) {
-  notify("wait", "Your payment is being confirmed …");
+  notify("wait", CONFIRMING);
   for (let wait = 400; ; wait = Math.min(wait * 1.3, 3000)) {
     const state = await call("GET", `/stripe/checkout-sessions/${session}`);
     if (state.paid) return celebrate(state);
@@ -177,6 +241,8 @@ function comeBack() {
   const query = new URLSearchParams(location.search);
   history.replaceState(null, "", location.pathname);
   if (query.has("session_id")) return settle(query.get("session_id")).catch((error) => notify("bad", error.message));
+  if (query.get("redirect_status") === "failed") return notify("bad", "The payment has failed. Nothing was charged.");
+  if (query.has("payment_intent")) return follow(query.get("payment_intent")).catch((error) => notify("bad", error.message));
   if (query.has("canceled")) notify("info", "Nothing was charged. The booking waits for you below.");
 }
 
@@ -187,5 +253,5 @@ date.value = day(14);
 $("book").addEventListener("submit", book);
 $("book").addEventListener("input", (event) => delete event.currentTarget.dataset.key);
 addEventListener("pageshow", (event) => event.persisted && show());
-document.addEventListener("visibilitychange", () => document.hidden || show());
+document.addEventListener("visibilitychange", () => document.hidden || document.querySelector(".payment") || show());
 await Promise.all([show(), comeBack(), showMenus().catch((error) => notify("bad", error.message))]);

@@ -40,6 +40,7 @@ from payments.domains.payables import (
     payable_for,
 )
 from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
+from payments.stripe_api import stripe_js
 from payments.stripe_api.service import API_VERSION
 from payments.sync import inbox
 from payments.sync.resources import Resource
@@ -62,6 +63,7 @@ async def read_config(ctx: Ctx) -> ConfigOut:
     """The publishable key and what else a front end may know; public."""
     return ConfigOut(
         publishable_key=ctx.settings.stripe_publishable_key,
+        stripe_js=stripe_js.address(ctx.settings.stripe_api_base),
         currency=ctx.settings.default_currency,
         livemode=ctx.settings.live,
         api_version=API_VERSION,

@@ -171,6 +171,9 @@ class ConfigOut(BaseModel):
     """What a front end may know."""
 
     publishable_key: str | None = Field(examples=["pk_test_…"])
+    stripe_js: str = Field(
+        description="the script for Elements", examples=["https://js.stripe.com/endive/stripe.js"]
+    )
     currency: str = Field(examples=["usd"])
     livemode: bool
     api_version: str

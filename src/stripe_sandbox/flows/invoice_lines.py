@@ -1,0 +1,142 @@
+"""Lines of invoices: what a price, or an invoice item, puts on an invoice."""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TypedDict, Unpack
+
+from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.money import display
+
+_SHARED = "amount currency description discountable discounts metadata period pricing quantity"
+SHOWN = 10  # of the lines inside an invoice; the others are on the pages of its list
+
+
+class LineDetails(TypedDict, total=False):
+    """What is said of a line besides its price.
+
+    Attributes:
+        subscription: the subscription it bills, with `item`, the item of it.
+        amount: in place of the price times the quantity.
+    """
+
+    subscription: Body | None
+    item: Body | None
+    proration: bool
+    amount: int | None
+    description: str | None
+    metadata: Body
+    discounts: list[str]
+
+
+def price_line(
+    work: Work,
+    *,
+    price: Body,
+    quantity: int,
+    period: tuple[int, int],
+    **details: Unpack[LineDetails],
+) -> Body:
+    """A line that no invoice has yet: `invoicing.add_line` puts it on one."""
+    amount, item = details.get("amount"), details.get("item")
+    proration = details.get("proration", False)
+    subscription = (details.get("subscription") or {}).get("id")
+    parent = item and {
+        "type": "subscription_item_details",
+        "subscription_item_details": {
+            "proration": proration,
+            "subscription": subscription,
+            "subscription_item": item["id"],
+        },
+    }
+    return _line(
+        work,
+        amount=times(price, quantity) if amount is None else amount,
+        currency=price["currency"],
+        description=details.get("description") or describe(work, price, quantity),
+        discountable=not proration,
+        discounts=details.get("discounts", []),
+        metadata=details.get("metadata", {}),
+        parent=parent,
+        period={"start": period[0], "end": period[1]},
+        pricing=pricing_of(price),
+        quantity=quantity,
+        subscription=subscription,
+    )
+
+
+def item_line(work: Work, item: Body) -> Body:
+    """What an invoice item puts on an invoice."""
+    details = (item["parent"] or {}).get("subscription_details") or {}
+    subscription = details.get("subscription")
+    parent = {
+        "type": "invoice_item_details",
+        "invoice_item_details": {
+            "invoice_item": item["id"],
+            "proration": item["proration"],
+            "subscription": subscription,
+        },
+    }
+    shown = {name: item[name] for name in _SHARED.split()}
+    return _line(work, parent=parent, subscription=subscription, **shown)
+
+
+def times(price: Body, quantity: int) -> int:
+    """The amount of a price, rounded half up to a minor unit."""
+    exact = Decimal(price["unit_amount_decimal"] or 0) * quantity
+    return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def pricing_of(price: Body) -> Body:
+    return {
+        "type": "price_details",
+        "price_details": {"price": price["id"], "product": price["product"]},
+        "unit_amount_decimal": price["unit_amount_decimal"],
+    }
+
+
+def describe(work: Work, price: Body, quantity: int) -> str:
+    """`2 × Gold (at $20.00 / month)`; a price that is paid once goes by its product alone."""
+    product = work.get("product", price["product"]) or {}
+    name = product.get("name", "")
+    if not price["recurring"]:
+        return str(name)
+    count, interval = price["recurring"]["interval_count"], price["recurring"]["interval"]
+    every = interval if count == 1 else f"every {count} {interval}s"
+    amount = display(times(price, 1), price["currency"])
+    return f"{quantity} \N{MULTIPLICATION SIGN} {name} (at {amount} / {every})"
+
+
+def lines_of(work: Work, invoice: Body) -> list[Body]:
+    """All of them, in the order in which the invoice shows them."""
+    return list(work.every("line_item", invoice=invoice["id"]))[::-1]
+
+
+def item_of(work: Work, line: Body) -> Body | None:
+    """The invoice item behind a line."""
+    details = (line["parent"] or {}).get("invoice_item_details") or {}
+    return work.get("invoiceitem", details.get("invoice_item"))
+
+
+def remove_line(work: Work, line: Body, *, keep_item: bool) -> None:
+    """Take a line off a draft; its item waits for another invoice, or goes too."""
+    if item := item_of(work, line):
+        if keep_item:
+            work.change(item, invoice=None)
+        else:
+            work.delete(item, leave_trace=True)
+    work.delete(line, leave_trace=False)
+
+
+def _line(work: Work, *, amount: int, quantity: int, **fields: object) -> Body:
+    shown = {
+        "id": work.new_id("line_item"),
+        "amount": amount,
+        "discount_amounts": [],
+        "pretax_credit_amounts": [],
+        "quantity": quantity,
+        "quantity_decimal": str(quantity),
+        "subtotal": amount,
+        "taxes": [],
+        **fields,
+    }
+    return filled(resource_class("line_item"), shown)

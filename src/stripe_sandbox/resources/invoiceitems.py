@@ -1,0 +1,214 @@
+"""Invoice items: charges and credits that wait for an invoice, or stand on a draft."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from stripe_sandbox.contract.errors import StripeError, invalid
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import invoicing
+from stripe_sandbox.flows.customer_balance import bill_in
+from stripe_sandbox.flows.discounts import redeem
+from stripe_sandbox.flows.invoice_lines import item_line, lines_of, pricing_of, times
+from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.taxes import given_rates
+from stripe_sandbox.resources.catalog import new_price
+
+invoiceitems = Resource(
+    "invoiceitem",
+    id_prefix="ii",
+    label="invoice item",
+    param="invoiceitem",
+    filters={"pending": lambda item, wanted: (item["invoice"] is None) is wanted},
+)
+
+_FIELDS = "description discountable metadata period"
+_AMOUNTS = "amount price_data pricing quantity unit_amount_decimal"
+_WAYS = frozenset({"amount", "price_data", "pricing", "unit_amount_decimal"})
+
+
+@invoiceitems.on(
+    "post",
+    "/v1/invoiceitems",
+    takes=f"{_FIELDS} {_AMOUNTS} currency customer discounts invoice subscription tax_rates",
+)
+def create(work: Work, params: Body) -> Body:
+    customer, invoice = _whose(work, params)
+    item = new_item(work, params, customer, invoice)
+    if invoice:
+        _retotal(work, invoice)
+    return item
+
+
+def new_item(work: Work, params: Body, customer: Body, invoice: Body | None) -> Body:
+    """An item that waits, or that stands on a draft; whoever adds it to one calls `retotal`."""
+    currency = params.get("currency") or (invoice or customer)["currency"]
+    priced = _priced(work, params, currency)
+    if invoice and priced["currency"] != invoice["currency"]:
+        raise invalid(
+            "The currency of the invoice item must match the currency of the invoice.",
+            param="currency",
+        )
+    item = work.create(
+        "invoiceitem",
+        customer=customer["id"],
+        date=work.now,
+        parent=_parent(work, params),
+        test_clock=customer["test_clock"],
+        **{
+            "description": _name(work, priced),
+            "discountable": priced["amount"] >= 0,
+            "discounts": _discounts(work, params, customer, priced["currency"]),
+            "period": {"start": work.now, "end": work.now},
+            "tax_rates": given_rates(work, params.get("tax_rates"), param="tax_rates"),
+            **priced,
+            **given(params, _FIELDS),
+        },
+    )
+    bill_in(work, customer, priced["currency"])
+    if invoice:
+        invoicing.add_line(work, invoice, item_line(work, item))
+    work.emit("invoiceitem.created", item)
+    return item
+
+
+@invoiceitems.on("post", "/v1/invoiceitems/{invoiceitem}", takes=f"{_FIELDS} {_AMOUNTS}")
+def update(work: Work, params: Body, invoiceitem: str) -> Body:
+    item = work.find("invoiceitem", invoiceitem)
+    invoice = _editable_invoice(work, item)
+    new = changes(item, params, _FIELDS)
+    if {*_AMOUNTS.split()} & params.keys():
+        new |= _priced(work, _repriced(item, params), item["currency"])
+    work.change(item, **new)
+    if invoice:
+        line = _line_of(work, invoice, item)
+        shown = {k: v for k, v in item_line(work, item).items() if k not in ("id", "invoice")}
+        work.change(line, **shown)
+        _retotal(work, invoice)
+    return item
+
+
+@invoiceitems.on("delete", "/v1/invoiceitems/{invoiceitem}")
+def delete(work: Work, invoiceitem: str) -> Body:
+    item = work.find("invoiceitem", invoiceitem)
+    invoice = _editable_invoice(work, item)
+    if invoice:
+        work.delete(_line_of(work, invoice, item), leave_trace=False)
+        _retotal(work, invoice)
+    work.emit("invoiceitem.deleted", item)
+    return work.delete(item, leave_trace=True)
+
+
+def _priced(work: Work, params: Body, currency: str | None) -> Body:
+    """Amount, currency, pricing and quantity out of the ways in which they can be given."""
+    if len(_WAYS & params.keys()) != 1:
+        text = "You must specify exactly one of `amount`, `pricing[price]` and `price_data`."
+        raise invalid(text, code="parameter_missing", param="amount")
+    quantity = params.get("quantity", 1)
+    sizes = {"quantity": quantity, "quantity_decimal": str(quantity)}
+    if price := _price(work, params):
+        amount = times(price, quantity)
+        return {
+            **sizes,
+            "amount": amount,
+            "currency": price["currency"],
+            "net_amount": amount,
+            "pricing": pricing_of(price),
+        }
+    unit = Decimal(params["amount" if "amount" in params else "unit_amount_decimal"])
+    amount = int((unit * quantity).quantize(Decimal(1), ROUND_HALF_UP))
+    if "amount" in params and quantity != 1:
+        text = "`quantity` can only be set with `pricing`, `price_data` or `unit_amount_decimal`."
+        raise invalid(text, param="quantity")
+    if currency is None:
+        raise _missing("currency")
+    return {
+        **sizes,
+        "amount": amount,
+        "currency": known_currency(currency),
+        "net_amount": amount,
+        "pricing": {"type": "price_details", "unit_amount_decimal": f"{unit:f}"},
+    }
+
+
+def _price(work: Work, params: Body) -> Body | None:
+    if "price_data" in params:
+        return new_price(work, {**params["price_data"], "active": False}, at="price_data")
+    if "pricing" not in params:
+        return None
+    price = work.find("price", params["pricing"].get("price", ""), param="pricing[price]")
+    if price["recurring"]:
+        text = "The price specified is set to `type=recurring` but this field only accepts"
+        raise invalid(f"{text} prices with `type=one_time`.", param="pricing[price]")
+    return price
+
+
+def _repriced(item: Body, params: Body) -> Body:
+    """The parameters of a change with what they leave as it is."""
+    whole = {"quantity": item["quantity"], **params}
+    if _WAYS & params.keys():
+        return whole if "amount" not in params else {"quantity": 1, **params}
+    pricing = item["pricing"]
+    if pricing["price_details"]:
+        return {**whole, "pricing": {"price": pricing["price_details"]["price"]}}
+    return {**whole, "unit_amount_decimal": pricing["unit_amount_decimal"]}
+
+
+def _whose(work: Work, params: Body) -> tuple[Body, Body | None]:
+    invoice = None
+    if "invoice" in params:
+        invoice = work.find("invoice", params["invoice"], param="invoice")
+        invoicing.require_editable(invoice)
+    id = params.get("customer") or (invoice or {}).get("customer")
+    if id is None:
+        raise _missing("customer")
+    customer = work.find("customer", id, param="customer")
+    if invoice and invoice["customer"] != customer["id"]:
+        raise invalid("The invoice belongs to another customer.", param="invoice")
+    return customer, invoice
+
+
+def _parent(work: Work, params: Body) -> Body | None:
+    if "subscription" not in params:
+        return None
+    subscription = work.find("subscription", params["subscription"], param="subscription")
+    details = {"subscription": subscription["id"]}
+    return {"type": "subscription_details", "subscription_details": details}
+
+
+def _name(work: Work, priced: Body) -> str | None:
+    details = priced["pricing"].get("price_details")
+    return work.find("product", details["product"])["name"] if details else None
+
+
+def _editable_invoice(work: Work, item: Body) -> Body | None:
+    invoice = work.get("invoice", item["invoice"])
+    if invoice:
+        invoicing.require_editable(invoice)
+    return invoice
+
+
+def _discounts(work: Work, params: Body, customer: Body, currency: str) -> list[str]:
+    rows = redeem(work, params.get("discounts"), customer=customer["id"], currency=currency)
+    return [row["id"] for row in rows]
+
+
+def _line_of(work: Work, invoice: Body, item: Body) -> Body:
+    lines = lines_of(work, invoice)
+    return next(
+        line
+        for line in lines
+        if (line["parent"] or {}).get("invoice_item_details")
+        and line["parent"]["invoice_item_details"]["invoice_item"] == item["id"]
+    )
+
+
+def _retotal(work: Work, invoice: Body) -> None:
+    if previous := invoicing.retotal(work, invoice):
+        work.emit("invoice.updated", invoice, previous=previous)
+
+
+def _missing(name: str) -> StripeError:
+    text = f"Missing required param: {name}."
+    return invalid(text, code="parameter_missing", param=name)

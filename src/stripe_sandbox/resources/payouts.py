@@ -1,0 +1,131 @@
+"""Payouts by hand: what leaves the available balance for a bank account; automatic ones are off."""
+
+from typing import Any
+
+from stripe_sandbox.config import ACCOUNT
+from stripe_sandbox.contract.errors import invalid, not_simulated, refused
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.listing import within
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows.money import known_currency, require_representable
+from stripe_sandbox.resources.balance import available, post
+
+payouts = Resource(
+    "payout", id_prefix="po", param="payout", filters={"arrival_date": within("arrival_date")}
+)
+bank_accounts = Resource("bank_account", id_prefix="ba", label="external account")
+
+BANK, CLOSED_BANK = "ba_sandbox", "ba_sandbox_no_account"
+
+_IN_ITS_COUNTRY = {"country": "US", "currency": "usd", "routing_number": "110000000"}
+_DAY = 24 * 3600
+_DAYS_ON_THE_WAY = {"instant": 0, "standard": 2}
+_LONGEST_DESCRIPTOR = 22
+_FIELDS = "currency description destination metadata method statement_descriptor"
+
+
+@bank_accounts.at_start
+def open_bank_accounts(work: Work) -> None:
+    """Where payouts can go: to the account's bank, or to one where they fail."""
+    for id, last4 in ((BANK, "6789"), (CLOSED_BANK, "1116")):
+        if work.get("bank_account", id) is None:
+            fields = {**_IN_ITS_COUNTRY, "account": ACCOUNT, "last4": last4, "status": "new"}
+            work.create("bank_account", id=id, **fields)
+
+
+@payouts.on("post", "/v1/payouts", takes=f"{_FIELDS} amount source_type")
+def create(work: Work, params: Body) -> Body:
+    chosen = {**given(params, _FIELDS), "currency": known_currency(params["currency"])}
+    require_representable(params["amount"], chosen["currency"])
+    if params.get("source_type", "card") != "card":
+        raise not_simulated("a balance apart from that of the cards")
+    if len(params.get("statement_descriptor", "")) > _LONGEST_DESCRIPTOR:
+        text = f"The statement descriptor must be at most {_LONGEST_DESCRIPTOR} characters."
+        raise invalid(text, param="statement_descriptor")
+    work.find("bank_account", params.get("destination", BANK), param="destination")
+    if params["amount"] > available(work, chosen["currency"]):
+        text = (
+            "You have insufficient funds in your Stripe account for this transfer. Your card"
+            " balance is too low. You can use the /v1/balance endpoint to view your Stripe balance"
+            " (for more details, see stripe.com/docs/api#balance)."
+        )
+        raise refused(text, code="balance_insufficient")
+    return _begin(work, params["amount"], **chosen)
+
+
+@payouts.on("post", "/v1/payouts/{payout}", takes="metadata")
+def update(work: Work, params: Body, payout: str) -> Body:
+    body = work.find("payout", payout)
+    work.announce("payout.updated", body, **changes(body, params, "metadata"))
+    return body
+
+
+@payouts.on("post", "/v1/payouts/{payout}/cancel")
+def cancel(work: Work, payout: str) -> Body:
+    body = work.find("payout", payout)
+    if body["status"] != "pending":
+        raise refused(f"A payout with a status of `{body['status']}` can no longer be canceled.")
+    work.unschedule("payout.send", body)
+    _take_back(work, body, type="payout_cancel", status="canceled")
+    return body
+
+
+@payouts.on("post", "/v1/payouts/{payout}/reverse", takes="metadata")
+def reverse(work: Work, params: Body, payout: str) -> Body:
+    """Fetch the money back from the bank, by a payout the other way round."""
+    body = work.find("payout", payout)
+    if body["status"] != "paid" or body["reversed_by"] or body["original_payout"]:
+        raise refused("Only a payout that was paid, and not yet reversed, can be reversed.")
+    same = {name: body[name] for name in ("currency", "destination")}
+    chosen = given(params, "metadata")
+    back = _begin(work, -body["amount"], **same, **chosen, original_payout=payout)
+    work.announce("payout.updated", body, reversed_by=back["id"])
+    return back
+
+
+@payouts.job("payout.send")
+def send(work: Work, subject: str) -> None:
+    payout = work.find("payout", subject)
+    work.announce("payout.updated", payout, status="in_transit")
+    work.settle_later("payout.arrive", payout)
+
+
+@payouts.job("payout.arrive")
+def arrive(work: Work, subject: str) -> None:
+    payout = work.find("payout", subject)
+    if payout["destination"] == CLOSED_BANK:
+        text = "The bank account could not be located with these details."
+        work.change(payout, failure_code="no_account", failure_message=text)
+        _take_back(work, payout, type="payout_failure", status="failed")
+        return
+    work.change(payout, status="paid", trace_id={"status": "supported", "value": subject[3:]})
+    work.emit("payout.paid", payout)
+
+
+def _begin(work: Work, amount: int, **fields: Any) -> Body:
+    days = _DAYS_ON_THE_WAY[fields.get("method", "standard")]
+    defaults = {"destination": BANK, "method": "standard", "source_type": "card"}
+    payout = work.create(
+        "payout",
+        amount=amount,
+        arrival_date=(work.now // _DAY + days) * _DAY,
+        reconciliation_status="not_applicable",
+        status="pending",
+        trace_id={"status": "pending"},
+        type="bank_account",
+        **{**defaults, **fields},
+    )
+    moved = post(work, type="payout", amount=-amount, source=payout)
+    work.change(payout, balance_transaction=moved["id"])
+    work.emit("payout.created", payout)
+    work.settle_later("payout.send", payout)
+    return payout
+
+
+def _take_back(work: Work, payout: Body, *, type: str, status: str) -> None:
+    back = post(work, type=type, amount=payout["amount"], source=payout)["id"]
+    unsupported = {"status": "unsupported", "value": None}
+    work.change(payout, status=status, failure_balance_transaction=back, trace_id=unsupported)
+    work.emit(f"payout.{status}", payout)

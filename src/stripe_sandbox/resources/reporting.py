@@ -1,0 +1,146 @@
+"""Report types, and runs that make a file of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from stripe_sandbox.contract.errors import invalid, no_such, not_simulated
+from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.engine.calls import require_simulated
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import reports
+from stripe_sandbox.resources.files import store
+
+report_types = Resource("reporting.report_type", id_prefix="", label="report type")
+report_runs = Resource("reporting.report_run", id_prefix="frr", label="report run")
+
+_DAY = 24 * 3600
+_START_OF_DATA = 1_293_840_000  # the year 2011
+_SUMMARY = "reporting_category currency count gross fee net"
+_ALL = frozenset({"columns", "currency", "interval_end", "interval_start", "timezone"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """One type: the columns it has, in their order, and the parameters it takes."""
+
+    name: str
+    rows: Callable[[Work, reports.Query], Iterator[reports.Row]]
+    columns: str
+    takes: frozenset[str] = _ALL
+
+
+_TYPES = {
+    "balance.summary.1": _Report(
+        "Balance summary", reports.balance_summary, "category description net_amount currency"
+    ),
+    "balance_change_from_activity.itemized.3": _Report(
+        "Itemized balance change from activity",
+        reports.activity,
+        "balance_transaction_id created_utc created available_on_utc available_on currency gross"
+        " fee net reporting_category source_id description customer_facing_amount"
+        " customer_facing_currency customer_id charge_id payment_intent_id charge_created_utc"
+        " charge_created payment_method_type card_brand card_funding card_country",
+        _ALL | {"reporting_category"},
+    ),
+    "balance_change_from_activity.summary.1": _Report(
+        "Balance change from activity summary", reports.activity_summary, _SUMMARY
+    ),
+    "payouts.itemized.3": _Report(
+        "Itemized payouts",
+        reports.payouts,
+        "payout_id effective_at_utc effective_at currency gross fee net reporting_category"
+        " balance_transaction_id description payout_expected_arrival_date payout_status"
+        " payout_type payout_description payout_destination_id",
+        _ALL | {"reporting_category"},
+    ),
+    "payouts.summary.1": _Report("Payouts summary", reports.payouts_summary, _SUMMARY),
+}
+
+
+@report_types.on("get", "/v1/reporting/report_types")
+def list_types(work: Work) -> Body:
+    data = [_shown(work, id) for id in _TYPES]
+    return {"object": "list", "data": data, "has_more": False, "url": "/v1/reporting/report_types"}
+
+
+@report_types.on("get", "/v1/reporting/report_types/{report_type}")
+def retrieve_type(work: Work, report_type: str) -> Body:
+    if report_type not in _TYPES:
+        raise no_such("report type", report_type, param="report_type")
+    return _shown(work, report_type)
+
+
+@report_runs.on("post", "/v1/reporting/report_runs", takes="parameters report_type")
+def create(work: Work, params: Body) -> Body:
+    id, parameters = params["report_type"], params.get("parameters", {})
+    report = _TYPES.get(id)
+    if report is None:
+        raise not_simulated(f"the report type {id}")
+    require_simulated(parameters, report.takes, where=id)
+    for column in parameters.get("columns", ()):
+        if column not in report.columns.split():
+            raise not_simulated(f"the column {column} of {id}")
+    _require_interval(work, parameters)
+    run = work.create("reporting.report_run", report_type=id, status="pending")
+    work.change(run, parameters=parameters)
+    work.settle_later("report_run.make", run)
+    return run
+
+
+@report_runs.job("report_run.make")
+def make(work: Work, subject: str) -> None:
+    """A run fails where this machine does not know the time zone it asks for."""
+    run = work.find("reporting.report_run", subject)
+    parameters, report = dict(run["parameters"]), _TYPES[run["report_type"]]
+    columns = parameters.pop("columns", report.columns.split())
+    zone = parameters.pop("timezone", "Etc/UTC")
+    try:
+        query = reports.Query(
+            start=parameters.pop("interval_start"),
+            end=parameters.pop("interval_end"),
+            zone=UTC if zone == "Etc/UTC" else ZoneInfo(zone),
+            **parameters,
+        )
+    except ZoneInfoNotFoundError:
+        work.change(run, status="failed", error=f"The time zone {zone} is not known here.")
+        work.emit("reporting.report_run.failed", run)
+        return
+    content = reports.as_csv(report.rows(work, query), columns)
+    file = store(work, content, filename=f"{subject}.csv", purpose="finance_report_run")
+    work.change(run, status="succeeded", succeeded_at=work.now, result=dict(file))
+    work.emit("reporting.report_run.succeeded", run)
+
+
+def _shown(work: Work, id: str) -> Body:
+    given = {
+        "id": id,
+        "data_available_end": _end_of_data(work),
+        "data_available_start": _START_OF_DATA,
+        "default_columns": _TYPES[id].columns.split(),
+        "name": _TYPES[id].name,
+        "updated": work.now,
+        "version": int(id.rpartition(".")[2]),
+    }
+    return filled(resource_class("reporting.report_type"), given)
+
+
+def _end_of_data(work: Work) -> int:
+    """The end of the day, so that what was just paid can be reported."""
+    return (work.now // _DAY + 1) * _DAY
+
+
+def _require_interval(work: Work, parameters: Body) -> None:
+    for name in ("interval_start", "interval_end"):
+        param = f"parameters[{name}]"
+        if name not in parameters:
+            text = f"Missing required param: {param}."
+            raise invalid(text, code="parameter_missing", param=param)
+        if not _START_OF_DATA <= parameters[name] <= _end_of_data(work):
+            text = f"{name} must be between {_START_OF_DATA} and {_end_of_data(work)}."
+            raise invalid(text, param=param)
+    if parameters["interval_start"] >= parameters["interval_end"]:
+        text = "interval_start must be before interval_end."
+        raise invalid(text, param="parameters[interval_start]")

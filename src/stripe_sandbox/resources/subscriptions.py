@@ -1,0 +1,158 @@
+"""Subscriptions."""
+
+from stripe_sandbox.contract.errors import invalid, no_such
+from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.listing import list_all
+from stripe_sandbox.engine.registry import Resource
+from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import changing, discounts, following, pausing, previewing, renewing
+from stripe_sandbox.flows.ending import ENDED, cancel, end
+from stripe_sandbox.flows.subscribing import subscribe
+from stripe_sandbox.flows.subscription_terms import whole
+
+
+def _has_status(subscription: Body, wanted: object) -> bool:
+    status = subscription["status"]
+    chosen = {"all": True, "ended": status in ENDED, "": status != "canceled"}
+    return bool(chosen.get(str(wanted), status == wanted))
+
+
+def _with_status(wanted: object) -> tuple[str, tuple[object, ...]] | None:
+    return None if wanted in ("all", "") else ("status", ENDED if wanted == "ended" else (wanted,))
+
+
+def _taxes_automatically(subscription: Body, wanted: object) -> bool:
+    enabled = subscription["automatic_tax"]["enabled"]
+    return isinstance(wanted, dict) and wanted.get("enabled") is enabled
+
+
+def _has_price(subscription: Body, wanted: object) -> bool:
+    return any(item["price"]["id"] == wanted for item in subscription["items"]["data"])
+
+
+subscriptions = Resource(
+    "subscription",
+    id_prefix="sub",
+    search=frozenset({"created", "metadata", "status"}),
+    filters={
+        "automatic_tax": _taxes_automatically,
+        "price": _has_price,
+        "status": _has_status,
+    },
+    narrow={"status": _with_status},
+)
+
+_SETTINGS = (
+    "add_invoice_items automatic_tax cancel_at cancel_at_period_end collection_method"
+    " days_until_due default_payment_method default_tax_rates description discounts"
+    " invoice_settings items metadata off_session payment_behavior payment_settings"
+    " proration_behavior trial_end trial_settings"
+)
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions",
+    takes=f"{_SETTINGS} billing_cycle_anchor billing_mode currency customer trial_period_days",
+)
+def create(work: Work, params: Body) -> Body:
+    if "customer" not in params:
+        text = "Missing required param: customer."
+        raise invalid(text, code="parameter_missing", param="customer")
+    return subscribe(work, work.find("customer", params["customer"], param="customer"), params)
+
+
+@subscriptions.on("get", "/v1/subscriptions", takes=None)
+def list_(work: Work, params: Body) -> Body:
+    return list_all(work, subscriptions, {"status": "", **params}, url="/v1/subscriptions")
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions/{subscription_exposed_id}",
+    takes=f"{_SETTINGS} billing_cycle_anchor cancellation_details pause_collection proration_date",
+)
+def update(work: Work, params: Body, subscription_exposed_id: str) -> Body:
+    subscription = work.find("subscription", subscription_exposed_id)
+    changing.update(work, subscription, params)
+    return subscription
+
+
+@subscriptions.on(
+    "delete",
+    "/v1/subscriptions/{subscription_exposed_id}",
+    takes="cancellation_details invoice_now prorate",
+)
+def delete(work: Work, params: Body, subscription_exposed_id: str) -> Body:
+    subscription = work.find("subscription", subscription_exposed_id)
+    if subscription["status"] in ENDED:
+        raise no_such(subscriptions.label, subscription_exposed_id, param="id")
+    details = {"cancellation_details": params.get("cancellation_details", {})}
+    work.change(subscription, **whole(details))
+    cancel(
+        work,
+        subscription,
+        prorate=params.get("prorate", False),
+        invoice_now=params.get("invoice_now", False),
+    )
+    return subscription
+
+
+@subscriptions.on("delete", "/v1/subscriptions/{subscription_exposed_id}/discount")
+def delete_discount(work: Work, subscription_exposed_id: str) -> Body:
+    """Take all discounts away; answers with the last."""
+    subscription = work.find("subscription", subscription_exposed_id)
+    held = [work.find("discount", id) for id in subscription["discounts"]]
+    if not held:
+        raise no_such("discount", subscription_exposed_id, param="id")
+    for discount in held:
+        discounts.end(work, discount)
+    return {"id": held[-1]["id"], "object": "discount", "deleted": True}
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions/{subscription}/pause",
+    takes="bill_for invoicing_behavior type",
+)
+def pause(work: Work, params: Body, subscription: str) -> Body:
+    body = work.find("subscription", subscription)
+    pausing.pause_by_request(work, body, params)
+    return body
+
+
+@subscriptions.on(
+    "post",
+    "/v1/subscriptions/{subscription}/resume",
+    takes="billing_cycle_anchor payment_behavior proration_behavior proration_date",
+)
+def resume(work: Work, params: Body, subscription: str) -> Body:
+    body = work.find("subscription", subscription)
+    pausing.resume(work, body, params)
+    return body
+
+
+@subscriptions.job(renewing.MOVE_ON)
+def move_on(work: Work, subject: str) -> None:
+    renewing.move_on(work, work.find("subscription", subject))
+
+
+@subscriptions.job(renewing.UPCOMING)
+def announce_upcoming(work: Work, subject: str) -> None:
+    previewing.announce_upcoming(work, work.find("subscription", subject))
+
+
+@subscriptions.follows("customer.deleted")
+def follow_customer(work: Work, customer: Body) -> None:
+    for subscription in list(work.every("subscription", customer=customer["id"])):
+        if subscription["status"] not in ENDED:
+            end(work, subscription, reason="cancellation_requested")
+
+
+subscriptions.follows("invoice.paid")(following.follow_payment)
+subscriptions.follows("payment_intent.processing")(following.follow_processing)
+subscriptions.follows("invoice.payment_failed")(following.follow_failure)
+subscriptions.follows("invoice.overdue")(following.follow_delay)
+subscriptions.follows("invoice.voided")(following.follow_void)
+subscriptions.follows("invoice.marked_uncollectible")(following.follow_write_off)
+subscriptions.follows("setup_intent.succeeded")(following.follow_set_up)
