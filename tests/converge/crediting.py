@@ -29,7 +29,7 @@ acts = st.lists(
         st.tuples(st.just("wait"), st.integers(1, 3), st.just(0)),
     ),
     min_size=4,
-    max_size=8,
+    max_size=12,
 )
 USERS: Final = count()
 

@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 
 from items.conftest import catch_up
-from payments.domains.catalog.sync_file import Entry, push
+from service.accounts import PACK, sell
 from world import Json, World
 
 BUYER = "u-credits"
-PACK = Entry(
-    key="credits_100", name="AI Credits - Starter Pack", unit_amount=1000, currency="usd",
-    metadata={"credit_amount": "100", "credit_type": "payg"},
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,8 +19,7 @@ class Bought:
 
 async def bought(shop: World) -> Bought:
     """A pack of 100 credits, paid in the shop's own page; the account was empty before."""
-    async for _ in push(shop.ctx, [PACK]):
-        pass
+    await sell(shop, PACK)
     path = "/stripe/create-payment-intent"
     intent = await shop.ask("POST", path, {"product_id": PACK.key}, user=BUYER)
     await shop.confirm(intent)

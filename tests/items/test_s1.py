@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from items.conftest import catch_up
-from items.credits import BUYER, PACK, Bought, account, bought
-from payments.domains.catalog.sync_file import push
+from items.credits import BUYER, Bought, account, bought
+from service.accounts import PACK, sell
 from world import Json, World
 
 CREDITS = f"/api/financial/credits/{BUYER}"
@@ -82,8 +82,7 @@ async def test_1_34_how_many_is_said_at_the_product(shop: World, pack: Bought) -
     large = PACK.model_copy(
         update={"key": "credits_500", "unit_amount": 4000, "metadata": {"credit_amount": "500"}}
     )
-    async for _ in push(shop.ctx, [large]):
-        pass
+    await sell(shop, large)
     path = "/stripe/create-payment-intent"
     await shop.confirm(await shop.ask("POST", path, {"product_id": large.key}, user=BUYER))
     await catch_up(shop)

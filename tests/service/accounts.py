@@ -3,10 +3,15 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from payments.domains.catalog.sync_file import Entry, push
 from payments.domains.credits import CHORES, Grant, Note, ledger, root_of
 from payments.sync.apply import locked
 from world import Json, World
 
+PACK = Entry(
+    key="credits_100", name="AI Credits - Starter Pack", unit_amount=1000, currency="usd",
+    metadata={"credit_amount": "100", "credit_type": "payg"},
+)  # fmt: skip
 SERVICE: Any = {"role": "service", "user": "shop"}
 
 # One definition of balance, said a second time: every sum from the entries alone.
@@ -34,6 +39,12 @@ where user_id = coalesce($1, user_id) and (
 union all select 'lot ' || source from lots where remaining <> moved or target <> due
 union all select 'entry ' || id from chain where net <> running
 """
+
+
+async def sell(world: World, *entries: Entry) -> None:
+    """Put products on sale."""
+    async for _ in push(world.ctx, list(entries)):
+        pass
 
 
 async def ensure_sound(world: World, user: str | None = None) -> None:

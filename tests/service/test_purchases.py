@@ -7,15 +7,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from payments.domains.catalog.sync_file import Entry, push
+from payments.domains.catalog.sync_file import Entry
 from payments.sync import arrears
-from service.accounts import ensure_sound, lines, read, spend
+from service.accounts import PACK, ensure_sound, lines, read, sell, spend
 from world import Json, World, together
 
-PACK = Entry(
-    key="credits_100", name="100 credits", unit_amount=1000, currency="usd",
-    metadata={"credit_amount": "100", "credit_type": "payg"},
-)  # fmt: skip
 PLAIN = Entry(key="poster", name="A poster", unit_amount=2500, currency="usd")
 WINNING: Any = {"evidence[uncategorized_text]": "winning_evidence", "submit": "true"}
 ADMIN: Any = {"role": "admin", "user": "boss"}
@@ -23,8 +19,7 @@ ADMIN: Any = {"role": "admin", "user": "boss"}
 
 @pytest_asyncio.fixture(autouse=True)
 async def sold(world: World) -> AsyncIterator[None]:
-    async for _ in push(world.ctx, [PACK, PLAIN]):
-        pass
+    await sell(world, PACK, PLAIN)
     yield
     await ensure_sound(world)
 
@@ -137,8 +132,7 @@ async def test_a_price_that_changes_leaves_what_was_sold_as_it_was(world: World)
     dearer = PACK.model_copy(
         update={"unit_amount": 2000, "metadata": {"credit_amount": "50", "credit_type": "payg"}}
     )
-    async for _ in push(world.ctx, [dearer]):
-        pass
+    await sell(world, dearer)
     await refund(world, payment, amount_cents=500)
     assert await lines(world) == [("grant", 100), ("claw_back", -50)]
     await bought(world)
