@@ -45,7 +45,7 @@ class App:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+        if scope["type"] == "http" and scope["path"].startswith(("/v1/", "/v2/")):
             await self._api(scope, receive, send)
         else:
             await self._rest(scope, receive, send)

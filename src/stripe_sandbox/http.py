@@ -85,6 +85,7 @@ class Api:
     async def _answer(self, request: Request, request_id: str) -> Answer:
         verb, path = request.method.lower(), request.url.path
         api_key = authenticate(request.headers.get("authorization"))
+        route, ids = find_route(self._sandbox.catalogue, verb, path)
         self._sandbox.permissions.require(api_key, verb, path)
         key = request.headers.get("idempotency-key") if verb == "post" else None
         params = await _params(request)
@@ -92,7 +93,6 @@ class Api:
         params = in_todays_words(path, params) if older and verb == "post" else params
         request.state.params = params
         call = Call(verb, path, params, Origin(request_id, key), older=older)
-        route, ids = find_route(self._sandbox.catalogue, call)
         if api_key.startswith("pk_"):
             request.state.by_page = True
             with self._sandbox.work() as work:

@@ -125,7 +125,7 @@ class Hearing:
     def _reach(self, progress: Progress) -> None:
         moment = progress.ahead.pop(0)
         for (kind, id), row in moment.objects.items():
-            self.world.sandbox.sandbox.state.table(kind).put(id, row)
+            self.world.sandbox.sandbox.state.put(kind, id, dict(row))
         objects = [event["data"]["object"] for event in moment.events]
         progress.living += [object for object in objects if object["object"] in LIVING]
         self.happened += moment.events

@@ -62,7 +62,7 @@ async def plans(bench: Bench) -> Plans:
 
 async def _open(bench: Bench, plans: Plans, **form: object) -> str:
     session = await bench.stripe.v1.billing_portal.sessions.create_async(
-        {"customer": plans.customer, "configuration": plans.configuration, **form}  # type: ignore[typeddict-item]  # by name
+        {"customer": plans.customer, "configuration": plans.configuration, **form}  # type: ignore[arg-type]  # by name
     )
     return session.url
 

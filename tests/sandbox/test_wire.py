@@ -4,6 +4,7 @@ import base64
 
 import httpx2
 import pytest
+import stripe
 
 from stripe_sandbox.contract.versions import ACCOUNT_DEFAULT
 from stripe_sandbox.testing import Bench
@@ -149,3 +150,10 @@ async def test_another_version_is_answered_and_noted(
     response = await bench.http.get("/v1/charges", headers={"Stripe-Version": "2024-06-20"})
     assert (response.status_code, response.headers["stripe-version"]) == (200, "2024-06-20")
     assert "asked for version 2024-06-20" in caplog.text
+
+
+async def test_the_second_version_of_the_api_is_refused_in_words_that_the_sdk_reads(
+    bench: Bench,
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="Unrecognized request URL"):
+        await bench.stripe.v2.core.events.list_async()

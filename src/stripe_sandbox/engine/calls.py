@@ -92,7 +92,7 @@ def _attempt(work: Work, call: Call) -> Answer:
 
 
 def _run(work: Work, call: Call) -> Answer:
-    route, ids = find_route(work.catalogue, call)
+    route, ids = find_route(work.catalogue, call.verb, call.path)
     behaviour = work.catalogue.behaviours.get((route.verb, route.path))
     gone = behaviour.older if behaviour and call.older else frozenset()
     params = validate(route, {k: v for k, v in call.params.items() if k not in gone})
@@ -118,10 +118,10 @@ def require_simulated(params: Body, names: frozenset[str], *, where: str) -> Non
             raise not_simulated(f"the parameter {name} of {where}")
 
 
-def find_route(catalogue: Catalogue, call: Call) -> tuple[Route, dict[str, str]]:
-    found = match(call.verb, call.path) or catalogue.match_beside_contract(call.verb, call.path)
+def find_route(catalogue: Catalogue, verb: str, path: str) -> tuple[Route, dict[str, str]]:
+    found = match(verb, path) or catalogue.match_beside_contract(verb, path)
     if found is None:
-        raise unrecognized_url(call.verb, call.path)
+        raise unrecognized_url(verb, path)
     return found
 
 

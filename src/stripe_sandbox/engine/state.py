@@ -71,27 +71,23 @@ class State:
         return self._agendas[kind]
 
     def put(self, kind: str, key: str, row: Row) -> Row:
-        table = self._tables[kind]
-        self._record(kind, key)
-        existing = table.rows.get(key)
+        existing = self.get(kind, key)
         if existing is not None:
-            existing.clear()
-            existing.update(row)
-            row = existing
-        table.put(key, row)
+            self._replace(kind, key, existing, row)
+            return existing
+        self._journal.append((kind, key, None, None))
+        self._tables[kind].put(key, row)
         self._note_due(kind, key)
         return row
 
     def change(self, kind: str, key: str, **changes: Any) -> None:
-        table = self._tables[kind]
-        self._record(kind, key)
-        table.rows[key].update(changes)
-        table.note(key)
-        self._note_due(kind, key)
+        row = self._tables[kind].rows[key]
+        self._replace(kind, key, row, {**row, **changes})
 
     def drop(self, kind: str, key: str) -> None:
-        if key in self._tables[kind].rows:
-            self._record(kind, key)
+        row = self.get(kind, key)
+        if row is not None:
+            self._journal.append((kind, key, row, dict(row)))
             self._tables[kind].drop(key)
 
     @contextmanager
@@ -144,9 +140,14 @@ class State:
             self._file.close()
             self._file = None
 
-    def _record(self, kind: str, key: str) -> None:
-        row = self._tables[kind].rows.get(key)
-        self._journal.append((kind, key, row, None if row is None else dict(row)))
+    def _replace(self, kind: str, key: str, row: Row, new: Row) -> None:
+        """The row stays the same object, so that who holds it sees the change."""
+        before = dict(row)
+        self._journal.append((kind, key, row, before))
+        row.clear()
+        row.update(new)
+        self._tables[kind].refile(key, before)
+        self._note_due(kind, key)
 
     def _take_back(self, mark: int) -> None:
         while len(self._journal) > mark:
@@ -154,12 +155,13 @@ class State:
 
     def _restore(self, kind: str, key: str, row: Row | None, before: Row | None) -> None:
         table = self._tables[kind]
-        if row is None or before is None:
+        if key in table.rows:
             table.drop(key)
+        if row is None or before is None:
             return
         row.clear()
         row.update(before)
-        table.rows[key] = row
+        table.restore(key, row)
         self._note_due(kind, key)
 
     def _note_due(self, kind: str, key: str) -> None:

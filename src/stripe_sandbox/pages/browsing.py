@@ -79,7 +79,7 @@ def deliveries_of(work: Work, event: Body) -> list[Row]:
 def delivery(work: Work, event: Body) -> str:
     """How the delivery of an event stands, in a word."""
     if not event["pending_webhooks"]:
-        return "delivered"
+        return "delivered" if any(work.every("webhook_endpoint")) else "no endpoint"
     lost = next(work.state.table(LOST).scan(("event", [event["id"]])), None)
     return "given up" if lost else "waiting"
 
