@@ -86,6 +86,11 @@ ROUTES = {
     "PUT /api/v1/customers/{user_id}": Route(
         403, 403, 200, 200, {"stripe_customer_id": "<customer>"}, "<owner>"
     ),
+    "GET /api/v1/financial/credits/{user_id}": owner(id="<owner>"),
+    "POST /api/v1/financial/credits/{user_id}/add": Route(
+        403, 403, 200, 200, {"amount": 50}, "<owner>"
+    ),
+    "POST /api/v1/financial/credits/{user_id}/spend": owner({"amount": 10}, id="<owner>"),
     "GET /api/v1/stripe/events": admins(),
     "POST /api/v1/stripe/events/replay": admins({"state": ["dead"], "dry_run": True}),
     "GET /api/v1/stripe/switches": admins(),
