@@ -53,7 +53,6 @@ _LIVES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "unpaid": ("active", "canceled"),
         "paused": ("active", "canceled"),
     },
-    "review": {},
 }
 
 

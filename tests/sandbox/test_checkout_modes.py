@@ -229,15 +229,6 @@ async def test_automatic_tax_is_added_to_every_line() -> None:
         assert (invoice.total, invoice.amount_paid) == (1624, 1624)
 
 
-async def test_a_line_has_tax_rates_of_its_own(bench: Bench) -> None:
-    vat = await bench.stripe.v1.tax_rates.create_async(
-        {"display_name": "VAT", "percentage": 20, "inclusive": True}
-    )
-    session = await open_session(bench, line_items=[{**TEA, "tax_rates": [vat.id]}])
-    assert session.total_details is not None
-    assert (session.amount_total, session.total_details.amount_tax) == (2000, 333)
-
-
 async def test_shipping_is_added_to_the_total(bench: Bench) -> None:
     parcel = {"display_name": "Parcel", "fixed_amount": {"amount": 450, "currency": "usd"}}
     session = await open_session(bench, shipping_options=[{"shipping_rate_data": parcel}])

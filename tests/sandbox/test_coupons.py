@@ -1,6 +1,7 @@
 """Coupons, promotion codes and the discounts that they become."""
 
 import time
+from typing import Any
 
 import pytest
 import stripe
@@ -51,7 +52,6 @@ async def test_a_coupon_lives_until_it_is_deleted(bench: Bench) -> None:
         ({"amount_off": 0, "currency": "usd"}, "amount_off"),
         ({"percent_off": 10, "duration": "repeating"}, "duration_in_months"),
         ({"percent_off": 10, "duration_in_months": 3}, "duration_in_months"),
-        ({"percent_off": 10, "applies_to": {"products": ["none"]}}, "applies_to[products][0]"),
     ],
 )
 async def test_a_coupon_that_makes_no_sense_is_refused(
@@ -63,13 +63,7 @@ async def test_a_coupon_that_makes_no_sense_is_refused(
 
 
 async def test_one_id_is_one_coupon(bench: Bench) -> None:
-    product = await bench.stripe.v1.products.create_async({"name": "Tea"})
-    only = {"products": [product.id]}
-    coupon = await new_coupon(
-        bench, id="TEA", percent_off=5, applies_to=only, expand=["applies_to"]
-    )
-    assert coupon.applies_to is not None
-    assert coupon.applies_to.products == [product.id]
+    await new_coupon(bench, id="TEA", percent_off=5)
     with pytest.raises(stripe.InvalidRequestError, match="already exists"):
         await new_coupon(bench, id="TEA", percent_off=10)
 
@@ -84,13 +78,8 @@ async def test_a_coupon_is_over_at_its_time(bench: Bench) -> None:
 
 async def test_a_promotion_code_is_unique_while_it_is_active(bench: Bench) -> None:
     coupon = await new_coupon(bench, percent_off=20)
-    limits = {"minimum_amount": 1000, "minimum_amount_currency": "usd"}
-    code = await new_code(bench, coupon, code="SPRING", restrictions=limits)
-    assert (code.active, code.promotion.coupon, code.restrictions.minimum_amount) == (
-        True,
-        coupon.id,
-        1000,
-    )
+    code = await new_code(bench, coupon, code="SPRING")
+    assert (code.active, code.promotion.coupon) == (True, coupon.id)
     with pytest.raises(stripe.InvalidRequestError, match="already exists"):
         await new_code(bench, coupon, code="spring")
     codes = bench.stripe.v1.promotion_codes
@@ -140,8 +129,8 @@ async def test_a_customers_discount_is_deleted(bench: Bench) -> None:
         await bench.stripe.v1.customers.delete_discount_async(id)
 
 
-def lines(*amounts: int, product: str = "prod_tea") -> list[dict[str, object]]:
-    return [{"amount_subtotal": a, "price": {"product": product}} for a in amounts]
+def lines(*amounts: int) -> list[dict[str, Any]]:
+    return [{"amount_subtotal": amount} for amount in amounts]
 
 
 @pytest.mark.parametrize(
@@ -166,60 +155,45 @@ async def test_discounts_are_taken_off_line_by_line_to_the_last_cent(
     made = [await new_coupon(bench, **coupon) for coupon in coupons]
     with bench.app.sandbox.work() as work:
         rows = discounts.redeem(work, [{"coupon": coupon.id} for coupon in made])
-        found = discounts.deductions(work, rows, lines(*amounts))
+        found = discounts.deductions(work, [row["id"] for row in rows], lines(*amounts))
     assert [[entry["amount"] for entry in line] for line in found] == taken
     totals = [total["amount"] for total in discounts.summed(found)]
     assert totals == [sum(column) for column in zip(*taken, strict=True)]
 
 
-async def test_a_discount_keeps_to_its_products_and_its_terms(bench: Bench) -> None:
-    tea = await bench.stripe.v1.products.create_async({"name": "Tea"})
-    coupon = await new_coupon(bench, percent_off=10, applies_to={"products": [tea.id]})
+async def test_a_discount_keeps_its_terms_when_its_coupon_is_deleted(bench: Bench) -> None:
+    coupon = await new_coupon(bench, percent_off=10)
     with bench.app.sandbox.work() as work:
         rows = discounts.redeem(work, [{"coupon": coupon.id}])
     await bench.stripe.v1.coupons.delete_async(coupon.id)
-    bought = [*lines(1000, product=tea.id), *lines(1000)]
+    bought: list[dict[str, Any]] = [*lines(1000), {"amount": 1000, "discountable": False}]
     with bench.app.sandbox.work() as work:
-        found = discounts.deductions(work, rows, bought)
+        found = discounts.deductions(work, [row["id"] for row in rows], bought)
     assert [len(line) for line in found] == [1, 0]
     assert discounts.summed(found) == [{"amount": 100, "discount": rows[0]["id"]}]
 
 
 async def test_a_promotion_code_is_held_against_its_limits(bench: Bench) -> None:
     coupon = await new_coupon(bench, amount_off=100, currency="usd")
-    customer = await bench.stripe.v1.customers.create_async({"payment_method": "pm_card_visa"})
-    least = {"minimum_amount": 500, "minimum_amount_currency": "usd"}
-    big = await new_code(bench, coupon, restrictions=least)
-    first = await new_code(bench, coupon, restrictions={"first_time_transaction": True})
+    customer = await bench.stripe.v1.customers.create_async()
     mine = await new_code(bench, coupon, customer=customer.id, max_redemptions=1)
-    await bench.stripe.v1.payment_intents.create_async(
-        {
-            "amount": 500,
-            "currency": "usd",
-            "customer": customer.id,
-            "payment_method": "pm_card_visa",
-            "confirm": True,
-        }
-    )
 
-    def redeem(code: stripe.PromotionCode, **owner: str | int | None) -> int:
+    def redeem(**owner: str) -> int:
         with bench.app.sandbox.work() as work:
-            return len(discounts.redeem(work, [{"promotion_code": code.id}], **owner))
+            return len(discounts.redeem(work, [{"promotion_code": mine.id}], **owner))
 
-    assert redeem(big, currency="usd", subtotal=500) == 1
-    assert redeem(first) == 1
-    assert redeem(mine, customer=customer.id) == 1
-    for code, owner in (
-        (big, {"currency": "usd", "subtotal": 499}),
-        (big, {"currency": "eur", "subtotal": 500}),
-        (first, {"customer": customer.id}),
-        (mine, {"customer": customer.id}),
-    ):
-        with pytest.raises(Exception, match=r"promotion code|not in eur"):
-            redeem(code, **owner)
+    with pytest.raises(Exception, match="by this customer"):
+        redeem(customer="cus_other")
+    with pytest.raises(Exception, match="not in eur"):
+        redeem(customer=customer.id, currency="eur")
+    assert redeem(customer=customer.id) == 1
+    with pytest.raises(Exception, match="not active"):
+        redeem(customer=customer.id)
     used = await bench.stripe.v1.promotion_codes.retrieve_async(mine.id)
     assert (used.times_redeemed, used.active) == (1, False)
-    assert (await bench.stripe.v1.coupons.retrieve_async(coupon.id)).times_redeemed == 3
+    assert (await bench.stripe.v1.coupons.retrieve_async(coupon.id)).times_redeemed == 1
+    with pytest.raises(stripe.APIError, match="restrictions"):
+        await new_code(bench, coupon, restrictions={"first_time_transaction": True})
 
 
 async def test_what_applies_once_is_over_with_its_first_invoice(bench: Bench) -> None:

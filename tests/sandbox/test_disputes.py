@@ -239,23 +239,3 @@ async def test_a_fraud_warning_is_no_longer_actionable_when_the_money_is_back(be
     await bench.stripe.v1.refunds.create_async({"charge": warning.charge.id})
     assert not (await warnings.retrieve_async(warning.id)).actionable
     assert (await bench.events())[-1] == "radar.early_fraud_warning.updated"
-
-
-async def test_a_risky_payment_is_reviewed(bench: Bench) -> None:
-    await disputed(bench, "riskLevelElevated")
-    (review,) = (await bench.stripe.v1.reviews.list_async({"expand": ["data.charge"]})).data
-    assert (review.open, review.reason, review.closed_reason) == (True, "rule", None)
-    assert isinstance(review.charge, stripe.Charge)
-    assert review.charge.review == review.id
-    approved = await bench.stripe.v1.reviews.approve_async(review.id)
-    assert (approved.open, approved.closed_reason) == (False, "approved")
-    assert (await bench.events())[-2:] == ["review.opened", "review.closed"]
-    with pytest.raises(stripe.InvalidRequestError, match="already closed"):
-        await bench.stripe.v1.reviews.approve_async(review.id)
-
-
-async def test_a_refund_closes_the_review(bench: Bench) -> None:
-    await disputed(bench, "riskLevelElevated")
-    (review,) = (await bench.stripe.v1.reviews.list_async()).data
-    await bench.stripe.v1.refunds.create_async({"charge": str(review.charge)})
-    assert (await bench.stripe.v1.reviews.retrieve_async(review.id)).closed_reason == "refunded"

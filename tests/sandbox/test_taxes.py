@@ -1,14 +1,15 @@
-"""Taxes: given rates, the set rate of automatic tax, and discounts before them."""
+"""Taxes: the set rate of automatic tax, and discounts before it."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import pytest_asyncio
 import stripe
 
 from stripe_sandbox.config import Config
-from stripe_sandbox.flows.taxes import on_top, taxes_on, within
+from stripe_sandbox.flows.taxes import tax_on
 from stripe_sandbox.testing import Bench
 
 
@@ -20,33 +21,20 @@ async def taxing() -> AsyncIterator[Bench]:
         yield opened
 
 
-def rate(percentage: str, *, inclusive: bool) -> dict[str, object]:
-    return {"id": "txr_1", "percentage": float(percentage), "inclusive": inclusive}
-
-
 @pytest.mark.parametrize(
-    ("amount", "rates", "added", "included"),
+    ("amount", "percent", "inclusive", "tax", "taxable"),
     [
-        (1000, [rate("19", inclusive=False)], 190, 0),
-        (1190, [rate("19", inclusive=True)], 0, 190),
-        (50, [rate("5", inclusive=False)], 3, 0),
-        (1100, [rate("10", inclusive=True), rate("5", inclusive=False)], 50, 100),
-        (1000, [rate("8.875", inclusive=False), rate("0", inclusive=False)], 89, 0),
-        (-1000, [rate("19", inclusive=False)], -190, 0),
-        (1000, [], 0, 0),
+        (1000, "19", False, 190, 1000),
+        (1190, "19", True, 190, 1000),
+        (50, "5", False, 3, 50),
+        (1000, "8.875", False, 89, 1000),
+        (-1000, "19", False, -190, -1000),
     ],
 )
 def test_a_tax_is_rounded_half_up(
-    amount: int, rates: list[dict[str, object]], added: int, included: int
+    amount: int, percent: str, *, inclusive: bool, tax: int, taxable: int
 ) -> None:
-    taxes = taxes_on(amount, rates)
-    assert (on_top(taxes), within(taxes)) == (added, included)
-
-
-async def new_rate(bench: Bench, percentage: float, *, inclusive: bool) -> stripe.TaxRate:
-    return await bench.stripe.v1.tax_rates.create_async(
-        {"display_name": "VAT", "percentage": percentage, "inclusive": inclusive}
-    )
+    assert tax_on(amount, Decimal(percent), inclusive=inclusive) == (tax, taxable)
 
 
 async def invoice_over(bench: Bench, amount: int, **params: object) -> stripe.Invoice:
@@ -60,19 +48,35 @@ async def invoice_over(bench: Bench, amount: int, **params: object) -> stripe.In
     return await bench.stripe.v1.invoices.retrieve_async(draft.id)
 
 
-async def test_an_invoice_shows_the_taxes_of_its_rates(bench: Bench) -> None:
-    vat = await new_rate(bench, 10, inclusive=True)
-    city = await new_rate(bench, 5, inclusive=False)
-    invoice = await invoice_over(bench, 1100, default_tax_rates=[vat.id, city.id])
-    assert (invoice.subtotal, invoice.subtotal_excluding_tax, invoice.total) == (1100, 1000, 1150)
-    assert (invoice.total_excluding_tax, invoice.amount_due) == (1000, 1150)
-    assert invoice.total_taxes is not None
-    assert [(tax.amount, tax.tax_behavior) for tax in invoice.total_taxes] == [
-        (100, "inclusive"),
-        (50, "exclusive"),
-    ]
-    (line,) = invoice.lines.data
-    assert [tax.taxable_amount for tax in line.taxes or []] == [1000, 1000]
+async def test_a_price_says_whether_the_tax_is_within_it(taxing: Bench) -> None:
+    product = await taxing.stripe.v1.products.create_async({"name": "Tea"})
+    customer = await taxing.stripe.v1.customers.create_async()
+    for behavior in ("inclusive", "exclusive"):
+        price = {"product": product.id, "currency": "usd", "tax_behavior": behavior}
+        item: Any = {"customer": customer.id, "price_data": {**price, "unit_amount": 1190}}
+        await taxing.stripe.v1.invoice_items.create_async(item)
+    draft = await taxing.stripe.v1.invoices.create_async(
+        {
+            "customer": customer.id,
+            "automatic_tax": {"enabled": True},
+            "pending_invoice_items_behavior": "include",
+        }
+    )
+    assert (draft.subtotal, draft.subtotal_excluding_tax, draft.total) == (2380, 2190, 2606)
+    assert (draft.total_excluding_tax, draft.amount_due) == (2190, 2606)
+    assert {(tax.amount, tax.tax_behavior) for tax in draft.total_taxes or []} == {
+        (190, "inclusive"),
+        (226, "exclusive"),
+    }
+    assert {t.taxable_amount for line in draft.lines.data for t in line.taxes or []} == {1000, 1190}
+
+
+async def test_rates_that_a_request_names_are_refused(bench: Bench) -> None:
+    customer = await bench.stripe.v1.customers.create_async()
+    with pytest.raises(stripe.APIError, match="default_tax_rates"):
+        await bench.stripe.v1.invoices.create_async(
+            {"customer": customer.id, "default_tax_rates": ["txr_1"]}
+        )
 
 
 async def test_automatic_tax_levies_the_set_rate_on_what_discounts_leave(taxing: Bench) -> None:

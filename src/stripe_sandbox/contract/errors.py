@@ -56,6 +56,11 @@ def invalid(message: str, *, code: str | None = None, param: str | None = None) 
     )
 
 
+def missing(param: str) -> StripeError:
+    text = f"Missing required param: {param}."
+    return invalid(text, code="parameter_missing", param=param)
+
+
 def refused(message: str, *, code: str | None = None, **details: Any) -> StripeError:
     """The request is well formed, but the state of things does not allow it."""
     return StripeError(400, "invalid_request_error", message, code=code, **details)

@@ -36,18 +36,17 @@ def validate(route: Route, given: dict[str, Any]) -> dict[str, Any]:
 
 def parameters(route: Route) -> frozenset[str]:
     """The names of what the contract takes there."""
-    if not route.params_name:
-        return frozenset()
-    return frozenset(_closed(_declared(route)).__annotations__)
+    return frozenset(closed_params(route).__annotations__) if route.params_name else frozenset()
+
+
+def closed_params(route: Route) -> Any:
+    """The TypedDict of a route's parameters, as strict as Stripe is."""
+    return _closed(getattr(importlib.import_module(route.params_module), route.params_name))
 
 
 @functools.cache
 def _validator(route: Route) -> TypeAdapter[Any]:
-    return TypeAdapter(_closed(_declared(route)))
-
-
-def _declared(route: Route) -> Any:
-    return getattr(importlib.import_module(route.params_module), route.params_name)
+    return TypeAdapter(closed_params(route))
 
 
 @functools.cache

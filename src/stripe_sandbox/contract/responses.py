@@ -118,21 +118,25 @@ def _blank(cls: ObjectClass) -> bytes:
         name: hint
         for name, hint in fields(cls).items()
         if not _only_on_request(name, hint)
-        and not (one_of_many and _nullable(hint) and any(map(is_struct, alternatives(hint))))
+        and not (one_of_many and is_nullable(hint) and any(map(is_struct, alternatives(hint))))
     }
     return orjson.dumps({name: _empty(hint) for name, hint in shown.items()})
 
 
 def _only_on_request(name: str, hint: Any) -> bool:
-    return name in _LEFT_OUT or (_nullable(hint) and any(map(is_list, alternatives(hint))))
+    return name in _LEFT_OUT or (is_nullable(hint) and any(map(is_list, alternatives(hint))))
 
 
-def _nullable(hint: Any) -> bool:
+def is_array(hint: Any) -> bool:
+    return get_origin(alternatives(hint)[0]) is list
+
+
+def is_nullable(hint: Any) -> bool:
     return get_origin(hint) is Union and types.NoneType in get_args(hint)
 
 
 def _empty(hint: Any) -> Any:
-    if _nullable(hint):
+    if is_nullable(hint):
         return None
     first = alternatives(hint)[0]
     if get_origin(first) is Literal:
@@ -227,7 +231,7 @@ def _model(cls: ObjectClass) -> Any:
     if not declared:
         return dict[str, Any]
     build: Any = create_model  # its overloads know only fields that are written out
-    members = {name: (_checked(h), None if _nullable(h) else ...) for name, h in declared.items()}
+    members = {name: (_checked(h), None if is_nullable(h) else ...) for name, h in declared.items()}
     return build(cls.__name__, __config__=_STRICT, **members)
 
 

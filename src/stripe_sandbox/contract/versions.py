@@ -35,7 +35,6 @@ _CHANGED: tuple[tuple[str, str, Callable[[Any], dict[str, Any]]], ...] = (
     (_SUBSCRIPTIONS, "promotion_code", lambda code: _discounts("promotion_code", code)),
     (_SUBSCRIPTIONS + "/", "billing_cycle_anchor", _anchor),
     (r"/v1/invoiceitems\b", "price", lambda price: {"pricing": {"price": price}}),
-    (r"/v1/invoiceitems\b", "unit_amount", lambda amount: {"unit_amount_decimal": amount}),
 )
 
 

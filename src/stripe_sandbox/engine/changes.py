@@ -3,7 +3,14 @@
 from typing import Any
 
 from stripe_sandbox.contract.errors import invalid
-from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.contract.responses import (
+    Body,
+    fields,
+    filled,
+    is_array,
+    is_nullable,
+    resource_class,
+)
 
 _KEYS, _KEY_LENGTH, _VALUE_LENGTH = 50, 40, 500
 
@@ -36,7 +43,20 @@ def merge_metadata(old: Body | None, new: Any) -> Body:
 def _value(body: Body, name: str, value: Any) -> Any:
     if name == "metadata":
         return merge_metadata(body.get("metadata"), value)
-    return None if value == "" else value
+    if value != "":
+        return value
+    hint = fields(resource_class(body["object"]))[name]
+    if is_nullable(hint):
+        return None
+    if is_array(hint):
+        return []
+    raise invalid(
+        f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset"
+        f" a parameter; however '{name}' cannot be unset. You should remove '{name}' from your"
+        " request or supply a non-empty value.",
+        code="parameter_invalid_empty",
+        param=name,
+    )
 
 
 def _require_metadata(metadata: Body) -> None:

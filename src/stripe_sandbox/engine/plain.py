@@ -1,6 +1,7 @@
-"""Resources without behaviour of their own: created, changed and deleted as they are described."""
+"""What resources have in common: plain ones, fields that change, acts on one object."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from stripe_sandbox.contract.responses import Body, event_types
@@ -23,13 +24,6 @@ def plain(object: str, path: str, *, id_prefix: str, takes: str, **defaults: Any
         _tell(work, f"{object}.created", body)
         return body
 
-    def update(work: Work, params: Body, **ids: str) -> Body:
-        body = work.find(object, *ids.values())
-        previous = work.change(body, **changes(body, params, takes))
-        if previous:
-            _tell(work, f"{object}.updated", body, previous=previous)
-        return body
-
     def delete(work: Work, **ids: str) -> Body:
         body = work.find(object, *ids.values())
         _tell(work, f"{object}.deleted", body)
@@ -38,9 +32,35 @@ def plain(object: str, path: str, *, id_prefix: str, takes: str, **defaults: Any
     resource.on("post", path, takes=takes)(create)
     for verb, pattern in routes():
         if re.fullmatch(rf"{path}/{PLACEHOLDER.pattern}", pattern) and verb != "get":
-            run, honoured = (update, takes) if verb == "post" else (delete, "")
-            resource.on(verb, pattern, takes=honoured)(run)
+            if verb == "post":
+                updates(resource, pattern, takes)
+            else:
+                resource.on(verb, pattern)(delete)
     return resource
+
+
+def updates(resource: Resource, path: str, takes: str) -> None:
+    """A route that changes fields, and announces it where Stripe has an event for that."""
+
+    def update(work: Work, params: Body, **ids: str) -> Body:
+        body = work.find(resource.object, *ids.values())
+        previous = work.change(body, **changes(body, params, takes))
+        if previous:
+            _tell(work, f"{resource.object}.updated", body, previous=previous)
+        return body
+
+    resource.on("post", path, takes=takes)(update)
+
+
+def acts(resource: Resource, path: str, run: Callable[[Work, Body], None]) -> None:
+    """A route without parameters that does something with an object and answers with it."""
+
+    def act(work: Work, **ids: str) -> Body:
+        body = work.find(resource.object, *ids.values())
+        run(work, body)
+        return body
+
+    resource.on("post", path)(act)
 
 
 def _tell(work: Work, type: str, body: Body, *, previous: Body | None = None) -> None:

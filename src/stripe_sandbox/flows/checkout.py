@@ -3,7 +3,7 @@
 from stripe_sandbox.contract.errors import StripeError, invalid, refused
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows import discounts, paying, setting_up, taxes
+from stripe_sandbox.flows import discounts, paying, setting_up
 from stripe_sandbox.flows.checkout_completion import complete
 from stripe_sandbox.flows.collecting import release
 from stripe_sandbox.flows.lines import priced_lines
@@ -19,14 +19,8 @@ _TAKEN = ("succeeded", "requires_capture", "processing")
 def retotal(work: Work, session: Body) -> None:
     """Sum up the lines, with the discounts, taxes and shipping of the session."""
     note = work.note(session["id"])
-    off = [work.find("discount", id) for id in note["discounts"]]
-    automatic = session["automatic_tax"]["enabled"]
-    default = note["data"].get("default_tax_rates") or []
-    rates = [
-        _rates(work, line, ids or default, automatic=automatic)
-        for line, ids in zip(note["lines"], note["rates"], strict=True)
-    ]
-    bill = reckon(work, note["lines"], off=off, rates=rates)
+    taxed = session["automatic_tax"]["enabled"]
+    bill = reckon(work, note["lines"], off=note["discounts"], taxed=taxed)
     shipping = (session["shipping_cost"] or {}).get("amount_total", 0)
     total = bill.total + shipping
     work.remember(session["id"], lines=priced_lines(work, note["lines"], bill))
@@ -34,7 +28,7 @@ def retotal(work: Work, session: Body) -> None:
         session,
         amount_subtotal=bill.subtotal,
         amount_total=total,
-        discounts=[_shown_discount(discount) for discount in off],
+        discounts=[_shown_discount(work.find("discount", id)) for id in note["discounts"]],
         payment_status="unpaid" if total else "no_payment_required",
         total_details=_details_of(bill, shipping),
     )
@@ -73,7 +67,6 @@ def apply_discounts(work: Work, session: Body, wanted: list[Body]) -> None:
         work,
         wanted,
         currency=session["currency"],
-        subtotal=session["amount_subtotal"],
         customer=session["customer"],
         checkout_session=session["id"],
     )
@@ -231,13 +224,6 @@ def _give_customer(work: Work, session: Body, *, keeps_method: bool = False) -> 
     details = session["customer_details"]
     customer = new_customer(work, email=details["email"], name=details["name"])
     work.change(session, customer=customer["id"])
-
-
-def _rates(work: Work, line: Body, ids: list[str], *, automatic: bool) -> list[Body]:
-    if automatic:
-        inclusive = line["price"]["tax_behavior"] == "inclusive"
-        return taxes.automatic_rates(work, inclusive=inclusive)
-    return [work.find("tax_rate", id) for id in ids]
 
 
 def _shown_discount(discount: Body) -> Body:

@@ -32,12 +32,11 @@ def _begin_subscription(work: Work, session: Body, intent: Body | None) -> None:
     customer = work.find("customer", session["customer"])
     items: list[Body] = []
     extras: list[Body] = []
-    for line, rates in zip(note["lines"], note["rates"], strict=True):
+    for line in note["lines"]:
         recurs = bool(line["price"]["recurring"])
         bought = {
             "price": line["price"] if recurs else line["price"]["id"],
             "quantity": line["quantity"],
-            **({"tax_rates": rates} if rates else {}),
         }
         (items if recurs else extras).append(bought)
     params: Body = {

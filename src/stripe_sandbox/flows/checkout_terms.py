@@ -30,7 +30,7 @@ _TAKES = {
     "payment_intent_data": "capture_method description metadata receipt_email setup_future_usage"
     " shipping statement_descriptor statement_descriptor_suffix transfer_group",
     "setup_intent_data": "description metadata",
-    "subscription_data": "billing_cycle_anchor default_tax_rates description metadata"
+    "subscription_data": "billing_cycle_anchor description metadata"
     " proration_behavior trial_end trial_period_days trial_settings",
 }
 
@@ -71,16 +71,11 @@ def require_prices(mode: str, lines: list[Body]) -> None:
         )
 
 
-def require_billable(params: Body, lines: list[Body], rates: list[list[str]]) -> None:
+def require_billable(params: Body) -> None:
     """Refuse what the session's invoice could not show in the end."""
-    subscribes = params["mode"] == "subscription"
-    if not subscribes and not params.get("invoice_creation", {}).get("enabled"):
-        return
-    if "shipping_options" in params:
+    invoiced = params.get("invoice_creation", {}).get("enabled")
+    if "shipping_options" in params and (invoiced or params["mode"] == "subscription"):
         raise not_simulated("shipping_options of Checkout Sessions that make an invoice")
-    for line, of_line in zip(lines, rates, strict=True):
-        if of_line and not (subscribes and line["price"]["recurring"]):
-            raise not_simulated("tax_rates of one-time line_items that an invoice is made of")
 
 
 def data_of(params: Body) -> Body:

@@ -8,7 +8,7 @@ from stripe_sandbox.contract.errors import invalid
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows.money import display, half_up
+from stripe_sandbox.flows.money import half_up
 from stripe_sandbox.flows.periods import add_months
 
 END = "discount.end"
@@ -29,12 +29,7 @@ def redeem(work: Work, wanted: Any, **owner: Any) -> list[Body]:
 
 
 def offer(
-    work: Work,
-    wanted: Any,
-    *,
-    currency: str | None = None,
-    subtotal: int | None = None,
-    **owner: str | None,
+    work: Work, wanted: Any, *, currency: str | None = None, **owner: str | None
 ) -> list[Body]:
     """Discounts that are not redeemed yet.
 
@@ -42,7 +37,6 @@ def offer(
         work: the unit of work.
         wanted: the parameter `discounts`; empty means none.
         currency: that of what is bought; a coupon of another one is refused.
-        subtotal: what is bought, held against the minimum of a promotion code.
         owner: the fields of a discount that say whose it is: `customer`, `subscription`,
             `checkout_session`, `invoice`, `invoice_item`, `subscription_item`.
     """
@@ -53,7 +47,7 @@ def offer(
         if "discount" in way:
             rows.append(work.find("discount", way["discount"], param=f"{at}[discount]"))
             continue
-        code = _promotion(work, way, at, currency, subtotal, owner.get("customer"))
+        code = _promotion(work, way, at, owner.get("customer"))
         id = code["promotion"]["coupon"] if code else way.get("coupon", "")
         coupon = work.find("coupon", id, param=f"{at}[coupon]")
         _require_valid(coupon, currency, at)
@@ -123,17 +117,17 @@ def give_to_customer(work: Work, customer: Body, wanted: Any) -> None:
     work.emit("customer.discount.updated" if held else "customer.discount.created", discount)
 
 
-def deductions(work: Work, discounts: Sequence[Body], lines: Sequence[Body]) -> list[list[Body]]:
+def deductions(work: Work, off: Iterable[str], lines: Sequence[Body]) -> list[list[Body]]:
     """For each line of an invoice or a session its `{discount, amount}`. The line's own discounts
-    come first, and each one applies to what those before it have left.
+    come first, then those with the ids in `off`; each applies to what those before it have left.
     """
     left = [amount_of(line) for line in lines]
     found: list[list[Body]] = [[] for _ in lines]
-    own = [(id, {i}) for i, line in enumerate(lines) for id in _own(line)]
-    shared = [(discount["id"], set(range(len(lines)))) for discount in discounts]
+    own = [(id, [i]) for i, line in enumerate(lines) for id in _own(line)]
+    shared = [(id, range(len(lines))) for id in off]
     for id, places in (*own, *shared):
         terms = work.note(id)
-        eligible = [i for i, line in enumerate(lines) if i in places and _applies(terms, line)]
+        eligible = [i for i in places if lines[i].get("discountable", True)]
         for i, share in zip(eligible, _shares(terms, [left[i] for i in eligible]), strict=True):
             left[i] -= share
             found[i].append({"amount": share, "discount": id})
@@ -174,15 +168,6 @@ def _shares(terms: Body, amounts: list[int]) -> list[int]:
     return shares
 
 
-def _applies(terms: Body, line: Body) -> bool:
-    if not line.get("discountable", True):
-        return False
-    if not terms["products"]:
-        return True
-    price = line.get("price") or (line.get("pricing") or {}).get("price_details") or {}
-    return price.get("product") in terms["products"]
-
-
 def _new_discount(
     work: Work, coupon: Body, code: Body | None, owner: dict[str, str | None]
 ) -> Body:
@@ -197,16 +182,13 @@ def _new_discount(
         end=add_months(work.now, coupon["duration_in_months"]) if ends else None,
     )
     terms = {name: coupon[name] for name in ("amount_off", "duration", "percent_off")}
-    products = work.note(coupon["id"]).get("products", [])
-    work.remember(discount["id"], **terms, products=products)
+    work.remember(discount["id"], **terms)
     if ends:
         work.schedule(END, discount, at=discount["end"])
     return discount
 
 
-def _promotion(
-    work: Work, way: Body, at: str, currency: str | None, subtotal: int | None, customer: Any
-) -> Body | None:
+def _promotion(work: Work, way: Body, at: str, customer: str | None) -> Body | None:
     if "promotion_code" not in way:
         return None
     param = f"{at}[promotion_code]"
@@ -215,19 +197,7 @@ def _promotion(
         raise invalid("This promotion code is not active.", param=param)
     if code["customer"] and code["customer"] != customer:
         raise invalid("This promotion code cannot be redeemed by this customer.", param=param)
-    limits = code["restrictions"]
-    if limits["first_time_transaction"] and _has_paid(work, customer):
-        text = "This promotion code cannot be redeemed because the customer has prior transactions."
-        raise invalid(text, param=param)
-    least, of = limits["minimum_amount"], limits["minimum_amount_currency"]
-    if least and subtotal is not None and (of != currency or subtotal < least):
-        text = f"This promotion code needs an amount of at least {display(least, of)}."
-        raise invalid(text, param=param)
     return code
-
-
-def _has_paid(work: Work, customer: str | None) -> bool:
-    return customer is not None and any(c["paid"] for c in work.every("charge", customer=customer))
 
 
 def _require_valid(coupon: Body, currency: str | None, at: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments, invoicing
+from stripe_sandbox.flows.invoice_lines import subscription_id
 from stripe_sandbox.flows.proration import Share, unused
 from stripe_sandbox.flows.subscription_billing import bill, collect, pend, pending_of
 from stripe_sandbox.flows.subscription_items import items_of
@@ -79,8 +80,3 @@ def _leave(work: Work, invoice: Body) -> None:
     invoice_payments.stop(work, invoice)
     new: Body = {"auto_advance": False, "automatically_finalizes_at": None}
     work.announce("invoice.updated", invoice, **new, next_payment_attempt=None)
-
-
-def subscription_id(invoice: Body) -> str | None:
-    details = (invoice["parent"] or {}).get("subscription_details") or {}
-    return details.get("subscription")

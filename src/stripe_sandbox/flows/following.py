@@ -2,7 +2,8 @@
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows.ending import ENDED, end, subscription_id
+from stripe_sandbox.flows.ending import ENDED, end
+from stripe_sandbox.flows.invoice_lines import subscription_id
 from stripe_sandbox.flows.pausing import activate
 from stripe_sandbox.flows.renewing import announce
 

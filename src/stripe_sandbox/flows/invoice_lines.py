@@ -66,8 +66,7 @@ def price_line(
 
 def item_line(work: Work, item: Body) -> Body:
     """What an invoice item puts on an invoice."""
-    details = (item["parent"] or {}).get("subscription_details") or {}
-    subscription = details.get("subscription")
+    subscription = subscription_id(item)
     parent = {
         "type": "invoice_item_details",
         "invoice_item_details": {
@@ -117,14 +116,10 @@ def item_of(work: Work, line: Body) -> Body | None:
     return work.get("invoiceitem", details.get("invoice_item"))
 
 
-def remove_line(work: Work, line: Body, *, keep_item: bool) -> None:
-    """Take a line off a draft; its item waits for another invoice, or goes too."""
-    if item := item_of(work, line):
-        if keep_item:
-            work.change(item, invoice=None)
-        else:
-            work.delete(item, leave_trace=True)
-    work.delete(line, leave_trace=False)
+def subscription_id(body: Body) -> str | None:
+    """The subscription that an invoice, or an item of one, is about."""
+    details = (body["parent"] or {}).get("subscription_details") or {}
+    return details.get("subscription")
 
 
 def _line(work: Work, *, amount: int, quantity: int, **fields: object) -> Body:

@@ -7,6 +7,7 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import paying
 from stripe_sandbox.flows.collecting import release
+from stripe_sandbox.flows.invoice_lines import subscription_id
 
 COLLECT, OVERDUE = "invoice.collect", "invoice.overdue"
 RETRY_AFTER = (3, 5, 7)  # days after the first attempt
@@ -145,8 +146,7 @@ def follow_cancellation(work: Work, intent: Body) -> Body | None:
 
 def default_method(work: Work, invoice: Body) -> Body | None:
     """The invoice's own, else its subscription's, else the customer's."""
-    details = (invoice["parent"] or {}).get("subscription_details") or {}
-    subscription = work.get("subscription", details.get("subscription")) or {}
+    subscription = work.get("subscription", subscription_id(invoice)) or {}
     settings = (work.get("customer", invoice["customer"]) or {}).get("invoice_settings") or {}
     holders = (invoice, subscription, settings)
     found = (work.get("payment_method", holder.get("default_payment_method")) for holder in holders)

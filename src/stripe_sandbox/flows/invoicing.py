@@ -81,7 +81,9 @@ def retotal(work: Work, invoice: Body) -> Body:
     customer = work.get("customer", invoice["customer"]) or {}
     balance = balance_in(customer, invoice["currency"])
     due = max(0, bill["total"] + balance)
-    shown = as_list([dict(line) for line in lines[:SHOWN]], url=lines_url(invoice))
+    shown = as_list(
+        [dict(line) for line in lines[:SHOWN]], url=f"/v1/invoices/{invoice['id']}/lines"
+    )
     return work.change(
         invoice,
         **bill,
@@ -92,21 +94,21 @@ def retotal(work: Work, invoice: Body) -> Body:
     )
 
 
-def lines_url(invoice: Body) -> str:
-    return f"/v1/invoices/{invoice['id']}/lines"
-
-
 def plan(work: Work, invoice: Body) -> None:
-    """Schedule, or give up, that a draft is finalised by itself."""
+    """Settle what happens by itself an hour later: a draft is finalised, an open one is charged."""
     work.unschedule(FINALIZE, invoice)
-    wanted = invoice["automatically_finalizes_at"] or work.now + _HOUR
-    at = wanted if invoice["auto_advance"] else None
+    work.unschedule(COLLECT, invoice)
+    draft = invoice["status"] == "draft"
     charges = invoice["collection_method"] == "charge_automatically"
+    automatic = invoice["auto_advance"] and invoice["status"] in ("draft", "open")
+    at = work.now + _HOUR if automatic else None
     work.change(
-        invoice, automatically_finalizes_at=at, next_payment_attempt=at if charges else None
+        invoice,
+        automatically_finalizes_at=at if draft else None,
+        next_payment_attempt=at if charges else None,
     )
-    if at:
-        work.schedule(FINALIZE, invoice, at=at)
+    if at and (draft or charges):
+        work.schedule(FINALIZE if draft else COLLECT, invoice, at=at)
 
 
 def finalize(work: Work, invoice: Body, *, intent: Body | None = None) -> None:
@@ -128,11 +130,11 @@ def finalize(work: Work, invoice: Body, *, intent: Body | None = None) -> None:
         **settled,
         "automatically_finalizes_at": None,
         "due_date": _due_date(work, invoice),
-        "effective_at": invoice["effective_at"] or work.now,
+        "effective_at": work.now,
         "hosted_invoice_url": url,
         "invoice_pdf": f"{url}/pdf",
         "next_payment_attempt": None,
-        "number": invoice["number"] or _next_number(work, customer),
+        "number": _next_number(work, customer),
         "status": "open",
         "status_transitions": {**invoice["status_transitions"], "finalized_at": work.now},
     }
@@ -184,17 +186,6 @@ def collect(work: Work, invoice: Body) -> None:
 
 def due_in(work: Work, days: int) -> int:
     return work.now + days * _DAY
-
-
-def collect_later(work: Work, invoice: Body) -> None:
-    """A finalised invoice is charged an hour later if it collects itself, else not at all."""
-    work.unschedule(COLLECT, invoice)
-    charges = invoice["collection_method"] == "charge_automatically"
-    automatic = charges and invoice["auto_advance"] and invoice["status"] == "open"
-    at = work.now + _HOUR if automatic else None
-    work.change(invoice, next_payment_attempt=at)
-    if at:
-        work.schedule(COLLECT, invoice, at=at)
 
 
 def send(work: Work, invoice: Body) -> None:
@@ -265,17 +256,15 @@ def _next_number(work: Work, customer: Body) -> str:
 def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
     """What an invoice says unless it is told otherwise, and of its customer as it is now."""
     names = ("address", "email", "name", "phone", "shipping", "tax_exempt")
-    billed = subscription or {"automatic_tax": {}, "default_tax_rates": []}
     return {
         **{f"customer_{name}": customer[name] for name in names},
         "account_country": "US",
         "account_name": "Offline sandbox",
         "auto_advance": subscription is not None,
-        "automatic_tax": billed["automatic_tax"],
+        "automatic_tax": subscription["automatic_tax"] if subscription else {},
         "collection_method": "charge_automatically",
         "customer": customer["id"],
         "customer_tax_ids": [],
-        "default_tax_rates": billed["default_tax_rates"] or [],
         "discounts": inherited(work, customer, subscription),
         "parent": _parent(subscription),
         "period_end": work.now,

@@ -77,7 +77,7 @@ def _change(work: Work, subscription: Body, params: Body, at: str) -> bool:
         work.delete(item, leave_trace=False)
         return False
     before = _interval(item)
-    work.change(item, **item_changes(work, item, params))
+    work.change(item, **item_changes(item, params))
     return _interval(item) != before
 
 

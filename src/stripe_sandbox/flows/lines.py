@@ -7,12 +7,10 @@ from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.reckoning import Reckoning, taken
-from stripe_sandbox.flows.taxes import given_rates, on_top
+from stripe_sandbox.flows.taxes import on_top
 from stripe_sandbox.resources.catalog import new_price
 
-_TAKES = frozenset(
-    {"adjustable_quantity", "metadata", "price", "price_data", "quantity", "tax_rates"}
-)
+_TAKES = frozenset({"adjustable_quantity", "metadata", "price", "price_data", "quantity"})
 
 
 def new_lines(work: Work, items: list[Body]) -> list[Body]:
@@ -24,15 +22,6 @@ def new_lines(work: Work, items: list[Body]) -> list[Body]:
         text = f"All line items must have the same currency; these have {listed}."
         raise invalid(text, param="line_items")
     return lines
-
-
-def rates_of(work: Work, items: list[Body]) -> list[list[str]]:
-    """The tax rates that each element of the parameter `line_items` names."""
-    named = (
-        given_rates(work, item.get("tax_rates"), param=f"line_items[{i}][tax_rates]")
-        for i, item in enumerate(items)
-    )
-    return [[rate["id"] for rate in rates] for rates in named]
 
 
 def priced_lines(work: Work, lines: list[Body], bill: Reckoning) -> list[Body]:

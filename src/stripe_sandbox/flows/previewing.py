@@ -16,7 +16,6 @@ _DETAILS = frozenset(
         "cancel_at",
         "cancel_at_period_end",
         "cancel_now",
-        "default_tax_rates",
         "items",
         "metadata",
         "proration_behavior",

@@ -72,7 +72,7 @@ def _net(work: Work, subscription: Body, items: list[Body]) -> list[int]:
     whole = [
         {"amount": times(item["price"], item["quantity"]), "price": item["price"]} for item in items
     ]
-    deducted = discounts.deductions(work, [work.find("discount", id) for id in off], whole)
+    deducted = discounts.deductions(work, off, whole)
     return [
         line["amount"] - sum(entry["amount"] for entry in entries)
         for line, entries in zip(whole, deducted, strict=True)

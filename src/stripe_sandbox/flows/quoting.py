@@ -8,10 +8,9 @@ from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import discounts, invoicing
 from stripe_sandbox.flows.invoice_lines import price_line
-from stripe_sandbox.flows.lines import as_list, new_lines, priced_lines, rates_of
+from stripe_sandbox.flows.lines import as_list, new_lines, priced_lines
 from stripe_sandbox.flows.reckoning import Reckoning, reckon, terms
 from stripe_sandbox.flows.subscribing import subscribe
-from stripe_sandbox.flows.taxes import automatic_rates
 
 OPEN_FOR = 30 * 24 * 3600
 SUBSCRIPTION_DATA: Body = {
@@ -35,10 +34,7 @@ def change(work: Work, quote: Body, params: Body) -> None:
         customer = work.find("customer", params["customer"], param="customer")
         work.change(quote, customer=customer["id"], test_clock=customer["test_clock"])
     settled = {name: value for name, value in params.items() if name != "discounts"}
-    new = terms(work, settled, quote)
-    if "default_tax_rates" in new:
-        new["default_tax_rates"] = [rate["id"] for rate in new["default_tax_rates"]]
-    work.change(quote, **new)
+    work.change(quote, **terms(work, settled, quote))
     if "line_items" in params:
         _set_lines(work, quote, params["line_items"])
     if "discounts" in params:
@@ -51,9 +47,9 @@ def change(work: Work, quote: Body, params: Body) -> None:
 
 def finalize(work: Work, quote: Body) -> None:
     require_status(quote, "draft", done="finalized")
-    customer = work.get("customer", quote["customer"])
-    if customer is None or not lines_of(work, quote):
+    if quote["customer"] is None or not lines_of(work, quote):
         raise refused("A quote needs a customer and line items before it can be finalized.")
+    customer = work.find("customer", quote["customer"], param="customer")
     number = work.note(_NUMBERS).get("last", 0) + 1
     work.remember(_NUMBERS, last=number)
     work.change(
@@ -117,17 +113,16 @@ def _set_lines(work: Work, quote: Body, items: list[Body]) -> None:
         kept = {"price": line["price"]["id"], "quantity": line["quantity"]} if line else {}
         new = {name: value for name, value in item.items() if name != "id"}
         described.append({"quantity": 1, **kept, **new})
-    lines, rates = new_lines(work, described), rates_of(work, described)
-    work.remember(quote["id"], lines=lines, rates=rates)
+    lines = new_lines(work, described)
+    work.remember(quote["id"], lines=lines)
     work.change(quote, currency=lines[0]["currency"])
 
 
 def _add_up(work: Work, quote: Body) -> None:
     """What is due at first, what recurs, and both together where nothing is put off by a trial."""
-    note = {"lines": [], "rates": [], **work.note(quote["id"])}
-    lines, rates = note["lines"], [_rates(work, quote, *of) for of in _zipped(note)]
-    off = [work.find("discount", id) for id in quote["discounts"]]
-    bill = reckon(work, lines, off=off, rates=rates)
+    lines = work.note(quote["id"]).get("lines", [])
+    taxed = quote["automatic_tax"]["enabled"]
+    bill = reckon(work, lines, off=quote["discounts"], taxed=taxed)
     trial = quote["subscription_data"]["trial_period_days"]
     now = [i for i, line in enumerate(lines) if not (trial and line["price"]["recurring"])]
     later = [i for i, line in enumerate(lines) if line["price"]["recurring"]]
@@ -144,18 +139,6 @@ def _add_up(work: Work, quote: Body) -> None:
         else None,
     }
     work.change(quote, **_sums(upfront), computed=computed)
-
-
-def _zipped(note: Body) -> list[tuple[Body, list[str]]]:
-    return list(zip(note["lines"], note["rates"], strict=True))
-
-
-def _rates(work: Work, quote: Body, line: Body, ids: list[str]) -> list[Body]:
-    if quote["automatic_tax"]["enabled"]:
-        inclusive = line["price"]["tax_behavior"] == "inclusive"
-        return automatic_rates(work, inclusive=inclusive)
-    own = [work.find("tax_rate", id) for id in ids]
-    return own or [work.find("tax_rate", id) for id in quote["default_tax_rates"] or ()]
 
 
 def _part(bill: Reckoning, chosen: Sequence[int]) -> Reckoning:
@@ -176,7 +159,8 @@ def _sums(bill: Reckoning) -> Body:
 
 
 def _subscribe(work: Work, quote: Body, customer: Body) -> Body:
-    bought = [_bought(*of) for of in _zipped(work.note(quote["id"]))]
+    lines = work.note(quote["id"])["lines"]
+    bought = [{name: line[name] for name in ("price", "quantity")} for line in lines]
     data = quote["subscription_data"]
     chosen = {
         "days_until_due": quote["invoice_settings"]["days_until_due"],
@@ -219,14 +203,8 @@ def _terms(work: Work, quote: Body) -> Body:
     """Discounts and taxes, as parameters of what the quote becomes."""
     return {
         "automatic_tax": {"enabled": quote["automatic_tax"]["enabled"]},
-        "default_tax_rates": quote["default_tax_rates"] or [],
         "discounts": work.note(quote["id"]).get("wanted", []),
     }
-
-
-def _bought(line: Body, rates: list[str]) -> Body:
-    bought = {"price": line["price"], "quantity": line["quantity"]}
-    return {**bought, "tax_rates": rates} if rates else bought
 
 
 def _unset(given: Body) -> Body:

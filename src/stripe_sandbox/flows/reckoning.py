@@ -10,7 +10,7 @@ from stripe_sandbox.engine.changes import changes
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import discounts, taxes
 
-TERMS = "automatic_tax default_tax_rates discounts"
+TERMS = "automatic_tax discounts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +44,28 @@ def taken(deductions: Sequence[Body]) -> int:
     return sum(entry["amount"] for entry in deductions)
 
 
-def reckon(
-    work: Work,
-    lines: Sequence[Body],
-    *,
-    off: Sequence[Body] = (),
-    rates: Sequence[Sequence[Body]],
-) -> Reckoning:
-    """Take the discounts off and put the taxes on; `rates` has those of each line."""
+def reckon(work: Work, lines: Sequence[Body], *, off: Sequence[str], taxed: bool) -> Reckoning:
+    """Take the discounts with these ids off and put the automatic tax on."""
     amounts = [discounts.amount_of(line) for line in lines]
     deducted = discounts.deductions(work, off, lines)
-    taxed = [
-        taxes.taxes_on(amount - taken(entries), of_line)
-        for amount, entries, of_line in zip(amounts, deducted, rates, strict=True)
+    levied = [
+        taxes.automatic_taxes(work, line, amount - taken(entries)) if taxed else []
+        for line, amount, entries in zip(lines, amounts, deducted, strict=True)
     ]
-    return Reckoning(amounts, deducted, taxed)
+    return Reckoning(amounts, deducted, levied)
 
 
 def reckon_invoice(work: Work, invoice: Body, lines: Sequence[Body]) -> Body:
     """Write discounts and taxes on the lines; returns the fields of the invoice that sum up."""
-    off = [work.find("discount", id) for id in invoice["discounts"]]
-    rates = [_rates(work, invoice, line) for line in lines]
-    bill = reckon(work, lines, off=off, rates=rates)
+    automatic = invoice["automatic_tax"]
+    exempt = invoice["customer_tax_exempt"] in ("exempt", "reverse")
+    taxed = automatic["enabled"] and not exempt
+    bill = reckon(work, lines, off=invoice["discounts"], taxed=taxed)
     for line, deducted, taxed in zip(lines, bill.deductions, bill.taxes, strict=True):
         work.change(line, discount_amounts=deducted, taxes=taxed)
     summed = discounts.summed(bill.deductions)
     left = bill.subtotal - bill.discount
     included = sum(map(taxes.within, bill.taxes))
-    automatic = invoice["automatic_tax"]
     if automatic["enabled"]:
         automatic = {**automatic, "provider": "stripe", "status": "complete"}
     return {
@@ -96,33 +90,8 @@ def terms(work: Work, params: Body, body: Body, **owner: Any) -> Body:
     if "discounts" in params:
         rows = discounts.redeem(work, params["discounts"], customer=body["customer"], **owner)
         new["discounts"] = [row["id"] for row in rows]
-    if "default_tax_rates" in params:
-        param = "default_tax_rates"
-        new[param] = taxes.given_rates(work, params[param], param=param)
     if "automatic_tax" in params:
         known = frozenset({"enabled"})
         require_simulated(params["automatic_tax"], known, where="automatic_tax")
         new |= changes(body, params, "automatic_tax")
     return new
-
-
-def _rates(work: Work, invoice: Body, line: Body) -> list[Body]:
-    if invoice["customer_tax_exempt"] in ("exempt", "reverse"):
-        return []
-    details = (line["pricing"] or {}).get("price_details") or {}
-    price = work.get("price", details.get("price")) or {}
-    if invoice["automatic_tax"]["enabled"]:
-        return taxes.automatic_rates(work, inclusive=price.get("tax_behavior") == "inclusive")
-    rates: list[Body] = _own_rates(work, line) or invoice["default_tax_rates"]
-    return rates
-
-
-def _own_rates(work: Work, line: Body) -> list[Body] | None:
-    """Those of the invoice item, or of the subscription item, behind the line."""
-    parent = line["parent"] or {}
-    for object, kind in (("invoiceitem", "invoice_item"), ("subscription_item",) * 2):
-        details = parent.get(f"{kind}_details") or {}
-        source = work.get(object, details.get(kind)) or {}
-        if source.get("tax_rates"):
-            return list(source["tax_rates"])
-    return None

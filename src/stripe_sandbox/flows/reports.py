@@ -4,13 +4,14 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
+from typing import Any
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.money import in_major_units
 
-Row = dict[str, str]
+Row = dict[str, Any]
 PAYOUTS = frozenset({"payout", "payout_reversal"})
 _SUMS = ("amount", "fee", "net")
 
@@ -21,16 +22,11 @@ class Query:
 
     start: int
     end: int
-    zone: tzinfo
     currency: str | None = None
-    reporting_category: str | None = None
 
     def takes(self, transaction: Body) -> bool:
-        return (
-            self.start <= transaction["created"] < self.end
-            and self.currency in (None, transaction["currency"])
-            and self.reporting_category in (None, transaction["reporting_category"])
-        )
+        wanted = self.currency in (None, transaction["currency"])
+        return wanted and self.start <= transaction["created"] < self.end
 
 
 def as_csv(rows: Iterable[Row], columns: list[str]) -> bytes:
@@ -43,8 +39,7 @@ def as_csv(rows: Iterable[Row], columns: list[str]) -> bytes:
 
 def balance_summary(work: Work, query: Query) -> Iterator[Row]:
     """What the balance was, how it changed and what it is, in each currency."""
-    so_far = Query(0, query.end, query.zone, query.currency)
-    found = list(_found(work, so_far))
+    found = list(_found(work, Query(0, query.end, query.currency)))
     for currency in sorted({row["currency"] for row in found} or {query.currency or "usd"}):
         rows = [row for row in found if row["currency"] == currency]
         within = [row for row in rows if query.takes(row)]
@@ -52,7 +47,7 @@ def balance_summary(work: Work, query: Query) -> Iterator[Row]:
         gross, fee, net = (_sum(activity, name) for name in _SUMS)
         paid_out = _sum(within, "net") - net
         end = _sum(rows, "net")
-        start, last = (_local(time, query.zone)[:10] for time in (query.start, query.end))
+        start, last = (_written(time)[:10] for time in (query.start, query.end))
         for category, description, amount in (
             ("starting_balance", f"Starting balance ({start})", end - net - paid_out),
             ("activity_gross", "Account activity before fees", gross),
@@ -69,14 +64,6 @@ def balance_summary(work: Work, query: Query) -> Iterator[Row]:
             }
 
 
-def activity_summary(work: Work, query: Query) -> Iterator[Row]:
-    return _summary(row for row in _found(work, query) if not _is_payout(row))
-
-
-def payouts_summary(work: Work, query: Query) -> Iterator[Row]:
-    return _summary(row for row in _found(work, query) if _is_payout(row))
-
-
 def activity(work: Work, query: Query) -> Iterator[Row]:
     for row in _found(work, query):
         if _is_payout(row):
@@ -86,15 +73,15 @@ def activity(work: Work, query: Query) -> Iterator[Row]:
         details = charge.get("payment_method_details") or {}
         yield {
             **_money(row),
-            **_times("created", row["created"], query.zone),
-            **_times("available_on", row["available_on"], query.zone),
-            **_times("charge_created", charge["created"], query.zone),
-            **{f"card_{key}": text for key, text in (details.get("card") or {}).items() if text},
+            **_times("created", row["created"]),
+            **_times("available_on", row["available_on"]),
+            **_times("charge_created", charge["created"]),
+            **{f"card_{name}": value for name, value in (details.get("card") or {}).items()},
             "charge_id": charge["id"],
             "customer_facing_amount": in_major_units(row["amount"], row["currency"]),
             "customer_facing_currency": row["currency"],
-            "customer_id": charge["customer"] or "",
-            "payment_intent_id": charge["payment_intent"] or "",
+            "customer_id": charge["customer"],
+            "payment_intent_id": charge["payment_intent"],
             "payment_method_type": details["type"],
             "source_id": row["source"],
         }
@@ -106,11 +93,11 @@ def payouts(work: Work, query: Query) -> Iterator[Row]:
             payout = work.find("payout", row["source"])
             yield {
                 **_money(row),
-                **_times("effective_at", row["created"], query.zone),
+                **_times("effective_at", row["created"]),
                 "payout_id": payout["id"],
-                "payout_description": payout["description"] or "",
+                "payout_description": payout["description"],
                 "payout_destination_id": payout["destination"],
-                "payout_expected_arrival_date": _local(payout["arrival_date"], UTC),
+                "payout_expected_arrival_date": _written(payout["arrival_date"]),
                 "payout_status": payout["status"],
                 "payout_type": payout["type"],
             }
@@ -125,38 +112,24 @@ def _is_payout(transaction: Body) -> bool:
     return transaction["reporting_category"] in PAYOUTS
 
 
-def _summary(found: Iterable[Body]) -> Iterator[Row]:
-    """A line for each category, and one for them all, in each currency."""
-    groups: dict[tuple[str, bool, str], list[Body]] = {}
-    for row in found:
-        for total, category in ((False, row["reporting_category"]), (True, "total")):
-            groups.setdefault((row["currency"], total, category), []).append(row)
-    for (currency, _, category), rows in sorted(groups.items()):
-        sums = {name: _sum(rows, name) for name in _SUMS}
-        line = _money({**sums, "id": "", "currency": currency, "reporting_category": category})
-        yield {**line, "count": str(len(rows))}
-
-
 def _sum(rows: Iterable[Body], name: str) -> int:
     return sum(row[name] for row in rows)
 
 
 def _money(row: Body) -> Row:
-    gross, fee, net = (in_major_units(row[name], row["currency"]) for name in _SUMS)
+    amounts = {"gross": row["amount"], "fee": row["fee"], "net": row["net"]}
     return {
+        **{name: in_major_units(amount, row["currency"]) for name, amount in amounts.items()},
         "balance_transaction_id": row["id"],
         "currency": row["currency"],
-        "description": row.get("description") or "",
-        "fee": fee,
-        "gross": gross,
-        "net": net,
+        "description": row["description"],
         "reporting_category": row["reporting_category"],
     }
 
 
-def _times(name: str, time: int, zone: tzinfo) -> Row:
-    return {name: _local(time, zone), f"{name}_utc": _local(time, UTC)}
+def _times(name: str, time: int) -> Row:
+    return dict.fromkeys((name, f"{name}_utc"), _written(time))
 
 
-def _local(time: int, zone: tzinfo) -> str:
-    return f"{datetime.fromtimestamp(time, zone):%Y-%m-%d %H:%M:%S}"
+def _written(time: int) -> str:
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S}"

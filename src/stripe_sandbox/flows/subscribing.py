@@ -46,6 +46,10 @@ def subscribe(work: Work, customer: Body, params: Body, *, paid_by: Body | None 
     if not params.get("items"):
         raise invalid("Missing required param: items.", code="parameter_missing", param="items")
     items = [priced(work, item, at=f"items[{i}]") for i, item in enumerate(params["items"])]
+    for i, item in enumerate(items):
+        if "price" not in item:
+            name = f"items[{i}][price]"
+            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
     subscription = _new(work, customer, params, items)
     anchor = subscription["billing_cycle_anchor"]
     for item in items:

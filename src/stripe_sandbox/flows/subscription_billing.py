@@ -8,7 +8,13 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
-from stripe_sandbox.flows.invoice_lines import LineDetails, lines_of, price_line, pricing_of
+from stripe_sandbox.flows.invoice_lines import (
+    LineDetails,
+    lines_of,
+    price_line,
+    pricing_of,
+    subscription_id,
+)
 from stripe_sandbox.flows.periods import Period, period_around
 from stripe_sandbox.flows.proration import Share, note_billed, remaining
 from stripe_sandbox.flows.subscription_items import period_of
@@ -16,7 +22,7 @@ from stripe_sandbox.flows.subscription_terms import LEAVE_DRAFT
 from stripe_sandbox.resources import invoiceitems
 
 _INHERITED = ("collection_method", "days_until_due")
-_EXTRA = frozenset({"discountable", "metadata", "price", "price_data", "quantity", "tax_rates"})
+_EXTRA = frozenset({"discountable", "metadata", "price", "price_data", "quantity"})
 
 
 def bill(
@@ -128,7 +134,7 @@ def pend(work: Work, subscription: Body, shares: Iterable[Share]) -> None:
             proration=True,
             quantity=share.item["quantity"],
             quantity_decimal=str(share.item["quantity"]),
-            tax_rates=share.item["tax_rates"],
+            tax_rates=[],
             test_clock=subscription["test_clock"],
         )
         work.emit("invoiceitem.created", item)
@@ -148,12 +154,7 @@ def pend_extras(work: Work, subscription: Body, extras: Iterable[Body]) -> None:
 def pending_of(work: Work, subscription: Body) -> list[Body]:
     """What waits for the next invoice of this subscription alone."""
     waiting = work.every("invoiceitem", customer=subscription["customer"], invoice=None)
-    return [item for item in waiting if _subscription_of(item) == subscription["id"]]
-
-
-def _subscription_of(item: Body) -> str | None:
-    details = (item["parent"] or {}).get("subscription_details") or {}
-    return details.get("subscription")
+    return [item for item in waiting if subscription_id(item) == subscription["id"]]
 
 
 def _note_billed(work: Work, line: Body) -> None:

@@ -6,10 +6,9 @@ from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.periods import Period
-from stripe_sandbox.flows.taxes import given_rates
 from stripe_sandbox.resources.catalog import new_price
 
-TAKES = frozenset({"metadata", "price", "price_data", "quantity", "tax_rates"})
+TAKES = frozenset({"metadata", "price", "price_data", "quantity"})
 
 _SHARED = "active billing_scheme created currency livemode metadata nickname product"
 
@@ -23,7 +22,7 @@ def new_item(work: Work, subscription: Body, params: Body, *, period: Period) ->
         **_of_period(period),
         quantity=params.get("quantity", 1),
         subscription=subscription["id"],
-        tax_rates=given_rates(work, params.get("tax_rates"), param="tax_rates"),
+        tax_rates=[],
     )
 
 
@@ -51,13 +50,11 @@ def priced(work: Work, params: Body, *, at: str) -> Body:
     return {**params, "price": price}
 
 
-def item_changes(work: Work, item: Body, params: Body) -> Body:
+def item_changes(item: Body, params: Body) -> Body:
     """The new values of an item's fields."""
     new: Body = changes(item, params, "metadata quantity")
     if "price" in params:
         new |= _of_price(params["price"])
-    if "tax_rates" in params:
-        new["tax_rates"] = given_rates(work, params["tax_rates"], param="tax_rates")
     return new
 
 

@@ -1,58 +1,42 @@
-"""Taxes: given rates, and the one set rate that stands in for Stripe's own computation."""
+"""Taxes: the one set rate that stands in for Stripe's own computation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.money import half_up
 
 
-def automatic_rates(work: Work, *, inclusive: bool = False) -> list[Body]:
-    """What `automatic_tax` levies: the configured rate, or nothing where none is set."""
+def automatic_taxes(work: Work, line: Body, amount: int) -> list[Body]:
+    """What `automatic_tax` levies on what discounts have left of a line of an invoice or a session:
+    the configured rate, or nothing where none is set.
+    """
     percent = work.config.tax_rate
     if not percent:
         return []
-    id = f"txr_automatic_{'inclusive' if inclusive else 'exclusive'}_{percent}".replace(".", "_")
-    return [
-        work.get("tax_rate", id)
-        or work.create(
-            "tax_rate",
-            id=id,
-            active=False,
-            display_name="Tax",
-            effective_percentage=float(percent),
-            inclusive=inclusive,
-            percentage=float(percent),
-            rate_type="percentage",
-        )
-    ]
-
-
-def given_rates(work: Work, ids: Any, *, param: str) -> list[Body]:
-    """The rates that a parameter such as `tax_rates` names; empty means none."""
-    return [work.find("tax_rate", id, param=f"{param}[{i}]") for i, id in enumerate(ids or ())]
-
-
-def taxes_on(amount: int, rates: Sequence[Body]) -> list[Body]:
-    """What each rate levies on an amount, as a line of an invoice shows it.
-
-    Inclusive rates are part of the amount; exclusive ones come on top of what is left without them.
-    """
-    included = sum((_part(rate) for rate in rates if rate["inclusive"]), Fraction(0))
-    base = amount / (1 + included)
+    details = (line.get("pricing") or {}).get("price_details") or {}
+    price = line.get("price") or work.get("price", details.get("price")) or {}
+    behavior = "inclusive" if price.get("tax_behavior") == "inclusive" else "exclusive"
+    tax, taxable = tax_on(amount, percent, inclusive=behavior == "inclusive")
     return [
         {
-            "amount": half_up(base * _part(rate)),
-            "tax_behavior": "inclusive" if rate["inclusive"] else "exclusive",
-            "tax_rate_details": {"tax_rate": rate["id"]},
+            "amount": tax,
+            "tax_behavior": behavior,
+            "tax_rate_details": {"tax_rate": _rate(work, percent, behavior)},
             "taxability_reason": "standard_rated",
-            "taxable_amount": half_up(base),
+            "taxable_amount": taxable,
             "type": "tax_rate_details",
         }
-        for rate in rates
     ]
+
+
+def tax_on(amount: int, percent: Decimal, *, inclusive: bool) -> tuple[int, int]:
+    """The tax on an amount, or within it, and what of the amount is taxed."""
+    part = Fraction(percent) / 100
+    taxable = amount / (1 + part) if inclusive else Fraction(amount)
+    return half_up(taxable * part), half_up(taxable)
 
 
 def summed(taxed: Iterable[list[Body]]) -> list[Body]:
@@ -76,5 +60,11 @@ def within(taxes: Iterable[Body]) -> int:
     return sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == "inclusive")
 
 
-def _part(rate: Body) -> Fraction:
-    return Fraction(str(rate["percentage"])) / 100
+def _rate(work: Work, percent: Decimal, behavior: str) -> str:
+    id = f"txr_automatic_{behavior}_{percent}".replace(".", "_")
+    if work.get("tax_rate", id) is None:
+        sizes = dict.fromkeys(("effective_percentage", "percentage"), float(percent))
+        kind = {"display_name": "Tax", "rate_type": "percentage"}
+        inclusive = behavior == "inclusive"
+        work.create("tax_rate", id=id, active=False, inclusive=inclusive, **sizes, **kind)
+    return id

@@ -2,9 +2,7 @@
 
 from collections import Counter
 
-from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.listing import list_all
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 
@@ -13,11 +11,8 @@ _PENDING_FOR = 2 * 24 * 3600
 
 def release_funds(work: Work) -> None:
     """Pending funds become available when their time has come; whoever looks first finds out."""
-    due = [
-        transaction
-        for transaction in work.every("balance_transaction", status="pending")
-        if transaction["available_on"] <= work.now
-    ]
+    pending = work.every("balance_transaction", status="pending")
+    due = [transaction for transaction in pending if transaction["available_on"] <= work.now]
     for transaction in due:
         work.change(transaction, status="available")
     if due:
@@ -58,13 +53,8 @@ def post(
 ) -> Body:
     """Book a movement that `source` (a charge, a refund, a dispute or a payout) causes."""
     currency = source["currency"]
-    details = {
-        "amount": fee,
-        "application": None,
-        "currency": currency,
-        "description": "Dispute fee" if type == "adjustment" else "Stripe processing fees",
-        "type": "stripe_fee",
-    }
+    charged_for = "Dispute fee" if type == "adjustment" else "Stripe processing fees"
+    details = {"amount": fee, "application": None, "currency": currency, "type": "stripe_fee"}
     return work.create(
         "balance_transaction",
         amount=amount,
@@ -73,7 +63,7 @@ def post(
         currency=currency,
         description=source.get("description") or _DESCRIBED_AS.get(type),
         fee=fee,
-        fee_details=[details] if fee else [],
+        fee_details=[{**details, "description": charged_for}] if fee else [],
         net=amount - fee,
         reporting_category=_reporting_category(type, amount),
         source=source["id"],
@@ -85,17 +75,6 @@ def post(
 def available(work: Work, currency: str) -> int:
     release_funds(work)
     return _sums(work)["available"][currency]
-
-
-@balance_transactions.on("get", "/v1/balance_transactions", takes=None)
-def transactions(work: Work, params: Body) -> Body:
-    """A payout by hand takes an amount, not certain transactions, so it lists none."""
-    if "payout" in params:
-        work.find("payout", params["payout"])
-        raise refused(
-            "Balance transaction history can only be filtered on automatic transfers, not manual."
-        )
-    return list_all(work, balance_transactions, params, url="/v1/balance_transactions")
 
 
 @balance_transactions.on("get", "/v1/balance")
@@ -121,8 +100,6 @@ def _sums(work: Work) -> dict[str, Counter[str]]:
 def _reporting_category(type: str, amount: int) -> str:
     if type == "adjustment":
         return "dispute" if amount < 0 else "dispute_reversal"
-    if type == "payout" and amount > 0:
-        return "payout_reversal"
     return _REPORTED_AS.get(type, type)
 
 

@@ -16,7 +16,7 @@ from stripe_sandbox.flows.checkout_terms import (
     require_prices,
     require_sound,
 )
-from stripe_sandbox.flows.lines import as_list, new_lines, rates_of
+from stripe_sandbox.flows.lines import as_list, new_lines
 from stripe_sandbox.flows.money import require_chargeable
 from stripe_sandbox.flows.paying import permitted_types
 
@@ -55,12 +55,11 @@ _DEBITS = {"usd": ["us_bank_account"], "eur": ["sepa_debit"]}
 )
 def create(work: Work, params: Body) -> Body:
     require_sound(work, params)
-    items = params.get("line_items", [])
-    lines, rates = new_lines(work, items), rates_of(work, items)
+    lines = new_lines(work, params.get("line_items", []))
     data = data_of(params)
     if params["mode"] != "setup":
         require_prices(params["mode"], lines)
-        require_billable(params, lines, rates)
+        require_billable(params)
         _require_currency(params, lines)
     session = _new_session(work, params, lines)
     work.remember(
@@ -68,7 +67,6 @@ def create(work: Work, params: Body) -> Body:
         data={**data, "metadata": merge_metadata({}, data.get("metadata", {}))},
         discounts=[],
         lines=checkout.not_due_in_trial(lines, data),
-        rates=rates,
         updates=params.get("customer_update", {}),
         wanted=[],
     )

@@ -3,9 +3,10 @@
 import secrets
 from string import ascii_letters, digits
 
-from stripe_sandbox.contract.errors import invalid, refused
+from stripe_sandbox.contract.errors import invalid, missing, refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.changes import given
+from stripe_sandbox.engine.plain import updates
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.discounts import END, end
@@ -14,41 +15,30 @@ from stripe_sandbox.flows.money import known_currency
 coupons = Resource("coupon", id_prefix="", param="coupon")
 discounts = Resource("discount", id_prefix="di", param="discount")
 
-_FIELDS = "amount_off duration_in_months max_redemptions metadata name percent_off redeem_by"
+_FIELDS = (
+    "amount_off duration duration_in_months max_redemptions metadata name percent_off redeem_by"
+)
 _WHOLE = 100
+_MOST_MONTHS = 1200
 _EXPIRE = "coupon.expire"
 
 
-@coupons.on("post", "/v1/coupons", takes=f"{_FIELDS} applies_to currency duration id")
+@coupons.on("post", "/v1/coupons", takes=f"{_FIELDS} currency id")
 def create(work: Work, params: Body) -> Body:
     _require_sound(params)
     id = params.get("id") or "".join(secrets.choice(ascii_letters + digits) for _ in range(8))
     if work.get("coupon", id):
         raise refused("Coupon already exists.", code="resource_already_exists", param="id")
     currency = known_currency(params["currency"]) if "amount_off" in params else None
-    coupon = work.create(
-        "coupon",
-        id=id,
-        **given(params, _FIELDS),
-        currency=currency,
-        duration=params.get("duration", "once"),
-        valid=True,
-    )
-    products = params.get("applies_to", {}).get("products", [])
-    for i, product in enumerate(products):
-        work.find("product", product, param=f"applies_to[products][{i}]")
-    work.remember(id, products=products)
+    fields = {"duration": "once", **given(params, _FIELDS), "currency": currency}
+    coupon = work.create("coupon", id=id, **fields, valid=True)
     if coupon["redeem_by"]:
         work.schedule(_EXPIRE, coupon, at=coupon["redeem_by"])
     work.emit("coupon.created", coupon)
     return coupon
 
 
-@coupons.on("post", "/v1/coupons/{coupon}", takes="metadata name")
-def update(work: Work, params: Body, coupon: str) -> Body:
-    body = work.find("coupon", coupon)
-    work.announce("coupon.updated", body, **changes(body, params, "metadata name"))
-    return body
+updates(coupons, "/v1/coupons/{coupon}", "metadata name")
 
 
 @coupons.on("delete", "/v1/coupons/{coupon}")
@@ -59,11 +49,6 @@ def delete(work: Work, coupon: str) -> Body:
     work.unschedule(_EXPIRE, body)
     work.emit("coupon.deleted", body)
     return work.delete(body, leave_trace=False)
-
-
-@coupons.includes("applies_to")
-def applies_to(work: Work, coupon: Body) -> Body:
-    return {"products": work.note(coupon["id"])["products"]}
 
 
 @coupons.job(_EXPIRE)
@@ -96,8 +81,10 @@ def _require_sound(params: Body) -> None:
         text = "This value must be greater than or equal to 1."
         raise invalid(text, code="parameter_invalid_integer", param="amount_off")
     if "amount_off" in params and "currency" not in params:
-        text = "Missing required param: currency."
-        raise invalid(text, code="parameter_missing", param="currency")
+        raise missing("currency")
     if (params.get("duration") == "repeating") != ("duration_in_months" in params):
         text = "You must pass duration_in_months when, and only when, duration is repeating."
+        raise invalid(text, param="duration_in_months")
+    if not 0 < params.get("duration_in_months", 1) <= _MOST_MONTHS:
+        text = f"duration_in_months must be from 1 to {_MOST_MONTHS}."
         raise invalid(text, param="duration_in_months")

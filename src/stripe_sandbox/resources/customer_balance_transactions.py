@@ -1,7 +1,7 @@
 """Customer balance transactions: how a customer's credit came about and where it went."""
 
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.listing import matching, page
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
@@ -35,18 +35,3 @@ def of_customer(work: Work, params: Body, customer: str) -> Body:
     url = f"/v1/customers/{customer}/balance_transactions"
     resource = customer_balance_transactions
     return page(matching(mine, resource, params, url=url), resource.label, params, url=url)
-
-
-@customer_balance_transactions.on("get", f"{_PATH}/{{transaction}}")
-def one(work: Work, customer: str, transaction: str) -> Body:
-    found = work.find("customer_balance_transaction", transaction)
-    if found["customer"] != customer:
-        return work.find("customer_balance_transaction", f"{transaction} of {customer}")
-    return found
-
-
-@customer_balance_transactions.on("post", f"{_PATH}/{{transaction}}", takes="description metadata")
-def update(work: Work, params: Body, customer: str, transaction: str) -> Body:
-    found: Body = one(work, customer, transaction)
-    work.change(found, **changes(found, params, "description metadata"))
-    return found

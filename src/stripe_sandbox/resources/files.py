@@ -8,7 +8,6 @@ from pathlib import PurePath
 from stripe_sandbox.contract.errors import invalid, no_such
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
-from stripe_sandbox.engine.listing import page
 from stripe_sandbox.engine.registry import Download, Resource
 from stripe_sandbox.engine.work import Work
 
@@ -41,12 +40,6 @@ def create(work: Work, params: Body) -> Body:
     body = store(work, content, filename=name, purpose=params["purpose"])
     work.emit("file.created", body)
     return body
-
-
-@files.includes("links")
-def links_of(work: Work, file: Body) -> Body:
-    links = work.every("file_link", file=file["id"])
-    return page(links, "file link", {}, url=f"/v1/file_links?file={file['id']}")
 
 
 @file_links.on("post", "/v1/file_links", takes="file metadata")

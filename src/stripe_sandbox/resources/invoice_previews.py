@@ -2,36 +2,24 @@
 
 from stripe_sandbox.contract.errors import invalid
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.money import known_currency
 from stripe_sandbox.flows.previewing import as_preview, next_invoice
 from stripe_sandbox.flows.reckoning import terms
-from stripe_sandbox.resources import invoiceitems
-from stripe_sandbox.resources.invoices import invoices
-
-_ITEM = (
-    "amount currency description discountable metadata period price price_data quantity"
-    " unit_amount_decimal"
-)
+from stripe_sandbox.resources.invoices import customer_of, invoices
 
 
 @invoices.on(
     "post",
     "/v1/invoices/create_preview",
-    takes="automatic_tax currency customer discounts invoice_items preview_mode subscription"
-    " subscription_details",
+    takes="automatic_tax currency customer discounts subscription subscription_details",
 )
 def create_preview(work: Work, params: Body) -> Body:
     subscription = None
     if "subscription" in params:
         subscription = work.find("subscription", params["subscription"], param="subscription")
-    id = (subscription or params).get("customer")
-    if id is None:
-        text = "Missing required param: customer."
-        raise invalid(text, code="parameter_missing", param="customer")
-    customer = work.find("customer", id, param="customer")
+    customer = customer_of(work, subscription or params)
     with work.state.rehearsal():
         invoice = _draft(work, customer, subscription, params)
         if new := terms(work, params, invoice, currency=invoice["currency"]):
@@ -41,23 +29,13 @@ def create_preview(work: Work, params: Body) -> Body:
 
 
 def _draft(work: Work, customer: Body, subscription: Body | None, params: Body) -> Body:
-    currency = known_currency(params.get("currency") or customer["currency"] or "usd")
-    for i, wanted in enumerate(params.get("invoice_items") or []):
-        _pend(work, customer, {"currency": currency, **wanted}, f"invoice_items[{i}]")
     if subscription or "subscription_details" in params:
         details = params.get("subscription_details", {})
         return next_invoice(work, customer, subscription, details)
+    currency = known_currency(params.get("currency") or customer["currency"] or "usd")
     lines = invoicing.pending_lines(work, customer, currency)
     if not lines:
         raise invalid("Nothing to invoice for customer", code="invoice_upcoming_none")
     return invoicing.draft(
         work, customer, currency=currency, billing_reason="upcoming", lines=lines
     )
-
-
-def _pend(work: Work, customer: Body, wanted: Body, at: str) -> None:
-    require_simulated(wanted, frozenset(_ITEM.split()), where=at)
-    item = {**wanted, "customer": customer["id"]}
-    if price := item.pop("price", None):
-        item["pricing"] = {"price": price}
-    invoiceitems.create(work, item)

@@ -1,8 +1,6 @@
 """Invoice items: charges and credits that wait for an invoice, or stand on a draft."""
 
-from decimal import ROUND_HALF_UP, Decimal
-
-from stripe_sandbox.contract.errors import StripeError, invalid
+from stripe_sandbox.contract.errors import invalid, missing
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
@@ -12,7 +10,6 @@ from stripe_sandbox.flows.customer_balance import bill_in
 from stripe_sandbox.flows.discounts import redeem
 from stripe_sandbox.flows.invoice_lines import item_line, lines_of, pricing_of, times
 from stripe_sandbox.flows.money import known_currency
-from stripe_sandbox.flows.taxes import given_rates
 from stripe_sandbox.resources.catalog import new_price
 
 invoiceitems = Resource(
@@ -24,25 +21,17 @@ invoiceitems = Resource(
 )
 
 _FIELDS = "description discountable metadata period"
-_AMOUNTS = "amount price_data pricing quantity unit_amount_decimal"
-_WAYS = frozenset({"amount", "price_data", "pricing", "unit_amount_decimal"})
+_WAYS = frozenset({"amount", "price_data", "pricing"})
 
 
 @invoiceitems.on(
     "post",
     "/v1/invoiceitems",
-    takes=f"{_FIELDS} {_AMOUNTS} currency customer discounts invoice subscription tax_rates",
+    takes=f"{_FIELDS} amount currency customer discounts invoice price_data pricing quantity"
+    " subscription",
 )
 def create(work: Work, params: Body) -> Body:
     customer, invoice = _whose(work, params)
-    item = new_item(work, params, customer, invoice)
-    if invoice:
-        _retotal(work, invoice)
-    return item
-
-
-def new_item(work: Work, params: Body, customer: Body, invoice: Body | None) -> Body:
-    """An item that waits, or that stands on a draft; whoever adds it to one calls `retotal`."""
     currency = params.get("currency") or (invoice or customer)["currency"]
     priced = _priced(work, params, currency)
     if invoice and priced["currency"] != invoice["currency"]:
@@ -61,7 +50,7 @@ def new_item(work: Work, params: Body, customer: Body, invoice: Body | None) -> 
             "discountable": priced["amount"] >= 0,
             "discounts": _discounts(work, params, customer, priced["currency"]),
             "period": {"start": work.now, "end": work.now},
-            "tax_rates": given_rates(work, params.get("tax_rates"), param="tax_rates"),
+            "tax_rates": [],
             **priced,
             **given(params, _FIELDS),
         },
@@ -70,16 +59,18 @@ def new_item(work: Work, params: Body, customer: Body, invoice: Body | None) -> 
     if invoice:
         invoicing.add_line(work, invoice, item_line(work, item))
     work.emit("invoiceitem.created", item)
+    if invoice:
+        _retotal(work, invoice)
     return item
 
 
-@invoiceitems.on("post", "/v1/invoiceitems/{invoiceitem}", takes=f"{_FIELDS} {_AMOUNTS}")
+@invoiceitems.on("post", "/v1/invoiceitems/{invoiceitem}", takes=f"{_FIELDS} amount")
 def update(work: Work, params: Body, invoiceitem: str) -> Body:
     item = work.find("invoiceitem", invoiceitem)
     invoice = _editable_invoice(work, item)
     new = changes(item, params, _FIELDS)
-    if {*_AMOUNTS.split()} & params.keys():
-        new |= _priced(work, _repriced(item, params), item["currency"])
+    if "amount" in params:
+        new |= _priced(work, {"amount": params["amount"]}, item["currency"])
     work.change(item, **new)
     if invoice:
         line = _line_of(work, invoice, item)
@@ -105,30 +96,28 @@ def _priced(work: Work, params: Body, currency: str | None) -> Body:
     if len(_WAYS & params.keys()) != 1:
         text = "You must specify exactly one of `amount`, `pricing[price]` and `price_data`."
         raise invalid(text, code="parameter_missing", param="amount")
-    quantity = params.get("quantity", 1)
-    sizes = {"quantity": quantity, "quantity_decimal": str(quantity)}
     if price := _price(work, params):
+        quantity, pricing, currency = (
+            params.get("quantity", 1),
+            pricing_of(price),
+            price["currency"],
+        )
         amount = times(price, quantity)
-        return {
-            **sizes,
-            "amount": amount,
-            "currency": price["currency"],
-            "net_amount": amount,
-            "pricing": pricing_of(price),
-        }
-    unit = Decimal(params["amount" if "amount" in params else "unit_amount_decimal"])
-    amount = int((unit * quantity).quantize(Decimal(1), ROUND_HALF_UP))
-    if "amount" in params and quantity != 1:
-        text = "`quantity` can only be set with `pricing`, `price_data` or `unit_amount_decimal`."
+    elif "quantity" in params:
+        text = "`quantity` can only be set with `pricing` or `price_data`."
         raise invalid(text, param="quantity")
-    if currency is None:
-        raise _missing("currency")
+    elif currency is None:
+        raise missing("currency")
+    else:
+        quantity, amount = 1, params["amount"]
+        pricing = {"type": "price_details", "unit_amount_decimal": str(amount)}
     return {
-        **sizes,
         "amount": amount,
         "currency": known_currency(currency),
         "net_amount": amount,
-        "pricing": {"type": "price_details", "unit_amount_decimal": f"{unit:f}"},
+        "pricing": pricing,
+        "quantity": quantity,
+        "quantity_decimal": str(quantity),
     }
 
 
@@ -144,17 +133,6 @@ def _price(work: Work, params: Body) -> Body | None:
     return price
 
 
-def _repriced(item: Body, params: Body) -> Body:
-    """The parameters of a change with what they leave as it is."""
-    whole = {"quantity": item["quantity"], **params}
-    if _WAYS & params.keys():
-        return whole if "amount" not in params else {"quantity": 1, **params}
-    pricing = item["pricing"]
-    if pricing["price_details"]:
-        return {**whole, "pricing": {"price": pricing["price_details"]["price"]}}
-    return {**whole, "unit_amount_decimal": pricing["unit_amount_decimal"]}
-
-
 def _whose(work: Work, params: Body) -> tuple[Body, Body | None]:
     invoice = None
     if "invoice" in params:
@@ -162,7 +140,7 @@ def _whose(work: Work, params: Body) -> tuple[Body, Body | None]:
         invoicing.require_editable(invoice)
     id = params.get("customer") or (invoice or {}).get("customer")
     if id is None:
-        raise _missing("customer")
+        raise missing("customer")
     customer = work.find("customer", id, param="customer")
     if invoice and invoice["customer"] != customer["id"]:
         raise invalid("The invoice belongs to another customer.", param="invoice")
@@ -207,8 +185,3 @@ def _line_of(work: Work, invoice: Body, item: Body) -> Body:
 def _retotal(work: Work, invoice: Body) -> None:
     if previous := invoicing.retotal(work, invoice):
         work.emit("invoice.updated", invoice, previous=previous)
-
-
-def _missing(name: str) -> StripeError:
-    text = f"Missing required param: {name}."
-    return invalid(text, code="parameter_missing", param=name)

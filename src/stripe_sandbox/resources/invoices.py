@@ -1,35 +1,41 @@
-"""Invoices and their lines."""
+"""Invoices, their lines and their payments."""
 
-from stripe_sandbox.contract.errors import invalid, refused
+from stripe_sandbox.contract.errors import invalid, missing, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.listing import page
+from stripe_sandbox.engine.plain import acts
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments, invoicing
-from stripe_sandbox.flows.invoice_lines import lines_of, remove_line
+from stripe_sandbox.flows.invoice_lines import item_of, lines_of, subscription_id
 from stripe_sandbox.flows.lines import as_list
 from stripe_sandbox.flows.money import known_currency
 from stripe_sandbox.flows.reckoning import TERMS, terms
 from stripe_sandbox.resources.payment_methods import usable_method
 
 
-def _subscription_of(invoice: Body) -> object:
-    return ((invoice["parent"] or {}).get("subscription_details") or {}).get("subscription")
+def _is_by(payment: Body, wanted: object) -> bool:
+    return isinstance(wanted, dict) and wanted.items() <= payment["payment"].items()
 
 
 invoices = Resource(
     "invoice",
     id_prefix="in",
     param="invoice",
-    filters={"subscription": lambda invoice, wanted: _subscription_of(invoice) == wanted},
+    filters={"subscription": lambda invoice, wanted: subscription_id(invoice) == wanted},
     search=frozenset({"created", "currency", "customer", "metadata", "number", "status", "total"}),
 )
 
+invoice_payment = Resource(
+    "invoice_payment", id_prefix="inpay", param="invoice_payment", filters={"payment": _is_by}
+)
+invoice_lines = Resource("line_item", id_prefix="il", label="invoice line item")
+
 _FIELDS = (
-    "auto_advance automatically_finalizes_at collection_method custom_fields"
-    " default_payment_method description due_date effective_at footer metadata number"
-    " payment_settings statement_descriptor"
+    "auto_advance collection_method custom_fields default_payment_method description due_date"
+    " footer metadata payment_settings statement_descriptor"
 )
 
 
@@ -40,10 +46,7 @@ _FIELDS = (
     " subscription",
 )
 def create(work: Work, params: Body) -> Body:
-    if "customer" not in params:
-        text = "Missing required param: customer."
-        raise invalid(text, code="parameter_missing", param="customer")
-    customer = work.find("customer", params["customer"], param="customer")
+    customer = customer_of(work, params)
     currency = known_currency(params.get("currency") or customer["currency"] or "usd")
     _require_sound(work, params, params)
     subscription = None
@@ -75,11 +78,9 @@ def update(work: Work, params: Body, invoice: str) -> Body:
     work.change(body, **new)
     if any(name in params for name in TERMS.split()):
         invoicing.retotal(work, body)
-    if body["status"] == "draft" and {"auto_advance", "automatically_finalizes_at"} & new.keys():
+    if "auto_advance" in new:
         invoicing.plan(work, body)
-    elif "auto_advance" in new:
-        invoicing.collect_later(work, body)
-    announce_difference(work, body, before)
+    _announce_difference(work, body, before)
     return body
 
 
@@ -88,10 +89,12 @@ def delete(work: Work, invoice: str) -> Body:
     body = work.find("invoice", invoice)
     if body["status"] != "draft":
         raise refused("You can only delete draft invoices.", code="invoice_not_editable")
-    if _subscription_of(body):
+    if subscription_id(body):
         raise refused("You can't delete invoices created by subscriptions.")
     for line in lines_of(work, body):
-        remove_line(work, line, keep_item=True)
+        if item := item_of(work, line):
+            work.change(item, invoice=None)
+        work.delete(line, leave_trace=False)
     work.unschedule(invoicing.FINALIZE, body)
     work.emit("invoice.deleted", body)
     return work.delete(body, leave_trace=False)
@@ -103,7 +106,7 @@ def finalize(work: Work, params: Body, invoice: str) -> Body:
     if body["status"] == "draft":
         work.change(body, **changes(body, params, "auto_advance"))
     invoicing.finalize(work, body)
-    invoicing.collect_later(work, body)
+    invoicing.plan(work, body)
     return body
 
 
@@ -121,25 +124,15 @@ def pay(work: Work, params: Body, invoice: str) -> Body:
     return body
 
 
-@invoices.on("post", "/v1/invoices/{invoice}/send")
-def send(work: Work, invoice: str) -> Body:
+acts(invoices, "/v1/invoices/{invoice}/send", invoicing.send)
+acts(invoices, "/v1/invoices/{invoice}/void", invoicing.void)
+acts(invoices, "/v1/invoices/{invoice}/mark_uncollectible", invoicing.mark_uncollectible)
+
+
+@invoice_lines.on("get", "/v1/invoices/{invoice}/lines", takes="limit starting_after ending_before")
+def lines(work: Work, params: Body, invoice: str) -> Body:
     body = work.find("invoice", invoice)
-    invoicing.send(work, body)
-    return body
-
-
-@invoices.on("post", "/v1/invoices/{invoice}/void")
-def void(work: Work, invoice: str) -> Body:
-    body = work.find("invoice", invoice)
-    invoicing.void(work, body)
-    return body
-
-
-@invoices.on("post", "/v1/invoices/{invoice}/mark_uncollectible")
-def mark_uncollectible(work: Work, invoice: str) -> Body:
-    body = work.find("invoice", invoice)
-    invoicing.mark_uncollectible(work, body)
-    return body
+    return page(lines_of(work, body), invoice_lines.label, params, url=body["lines"]["url"])
 
 
 @invoices.includes("payments")
@@ -183,7 +176,13 @@ def follow_cancellation(work: Work, intent: Body) -> None:
         invoicing.void(work, invoice)
 
 
-def announce_difference(work: Work, invoice: Body, before: Body) -> None:
+def customer_of(work: Work, params: Body) -> Body:
+    if "customer" not in params:
+        raise missing("customer")
+    return work.find("customer", params["customer"], param="customer")
+
+
+def _announce_difference(work: Work, invoice: Body, before: Body) -> None:
     """One event about all that has changed since."""
     new = {name: value for name, value in invoice.items() if before[name] != value}
     work.change(invoice, **{name: before[name] for name in new})
@@ -193,24 +192,18 @@ def announce_difference(work: Work, invoice: Body, before: Body) -> None:
 def _require_sound(work: Work, params: Body, whole: Body) -> None:
     settings = params.get("payment_settings") or {}
     require_simulated(settings, frozenset({"payment_method_types"}), where="payment_settings")
-    if params.get("default_payment_method"):
-        name = "default_payment_method"
+    name = "default_payment_method"
+    if params.get(name):
         method = work.find("payment_method", params[name], param=name)
         if method["customer"] != whole["customer"]:
             text = "The payment method must be attached to the customer of the invoice."
             raise invalid(text, param=name)
-    dated = any(whole.get(name) is not None for name in ("days_until_due", "due_date"))
+    dates = [name for name in ("days_until_due", "due_date") if whole.get(name) is not None]
     sends = whole.get("collection_method") == "send_invoice"
-    if dated and not sends:
-        raise invalid(
-            "`days_until_due` and `due_date` can only be set if `collection_method` is"
-            " `send_invoice`.",
-            param="days_until_due" if "days_until_due" in params else "due_date",
-        )
-    if sends and not dated:
-        raise invalid(
-            "When an invoice's `collection_method` is set to `send_invoice`, you must specify"
-            " either `due_date` or `days_until_due`.",
-            code="parameter_missing",
-            param="days_until_due",
-        )
+    if dates and not sends:
+        text = "`days_until_due` and `due_date` can only be set if `collection_method` is"
+        raise invalid(f"{text} `send_invoice`.", param=dates[0])
+    if sends and not dates:
+        text = "When an invoice's `collection_method` is set to `send_invoice`, you must specify"
+        text += " either `due_date` or `days_until_due`."
+        raise invalid(text, code="parameter_missing", param="days_until_due")

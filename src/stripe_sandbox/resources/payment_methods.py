@@ -4,6 +4,7 @@ from time import gmtime
 
 from stripe_sandbox.contract.errors import CardDeclined, invalid, refused
 from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.listing import matching, page
 from stripe_sandbox.engine.registry import Resource
@@ -15,6 +16,8 @@ payment_methods = Resource(
 )
 
 _EXPIRY_YEARS = 8
+_OF_CARDS = frozenset({"exp_month", "exp_year"})
+_NOWHERE = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 _NOTHING_KNOWN: Body = {"address": {}, "email": None, "name": None, "phone": None, "tax_id": None}
 
 
@@ -111,11 +114,23 @@ def method_from_data(work: Work, data: Body) -> Body:
 def update(work: Work, params: Body, payment_method: str) -> Body:
     method = work.find("payment_method", payment_method)
     new = changes(method, params, "allow_redisplay metadata")
+    require_simulated(params.get("card", {}), _OF_CARDS, where="card")
     for name in ("billing_details", "card"):
+        if name in params and name not in method:
+            raise invalid(f"You cannot update {name} of a {method['type']}.", param=name)
         if name in params:
-            new[name] = {**method[name], **params[name]}
+            new[name] = {**method[name], **_emptied(params[name])}
     work.announce("payment_method.updated", method, **new)
     return method
+
+
+def _emptied(given: Body) -> Body:
+    """What is empty is null; an address keeps its keys."""
+    values = {name: None if value == "" else value for name, value in given.items()}
+    if "address" in given:
+        lines = given["address"] or {}
+        values["address"] = {**_NOWHERE, **{name: text or None for name, text in lines.items()}}
+    return values
 
 
 @payment_methods.on("post", "/v1/payment_methods/{payment_method}/attach", takes="customer")

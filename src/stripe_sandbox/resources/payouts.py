@@ -1,12 +1,11 @@
 """Payouts by hand: what leaves the available balance for a bank account; automatic ones are off."""
 
-from typing import Any
-
 from stripe_sandbox.config import ACCOUNT
-from stripe_sandbox.contract.errors import invalid, not_simulated, refused
+from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.listing import within
+from stripe_sandbox.engine.plain import acts, updates
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.money import known_currency, require_representable
@@ -20,10 +19,10 @@ bank_accounts = Resource("bank_account", id_prefix="ba", label="external account
 BANK, CLOSED_BANK = "ba_sandbox", "ba_sandbox_no_account"
 
 _IN_ITS_COUNTRY = {"country": "US", "currency": "usd", "routing_number": "110000000"}
+_DEFAULTS = {"destination": BANK, "method": "standard", "source_type": "card"}
 _DAY = 24 * 3600
-_DAYS_ON_THE_WAY = {"instant": 0, "standard": 2}
-_LONGEST_DESCRIPTOR = 22
-_FIELDS = "currency description destination metadata method statement_descriptor"
+_DAYS_ON_THE_WAY = 2
+_FIELDS = "amount description destination metadata statement_descriptor"
 
 
 @bank_accounts.at_start
@@ -35,54 +34,44 @@ def open_bank_accounts(work: Work) -> None:
             work.create("bank_account", id=id, **fields)
 
 
-@payouts.on("post", "/v1/payouts", takes=f"{_FIELDS} amount source_type")
+@payouts.on("post", "/v1/payouts", takes=f"{_FIELDS} currency")
 def create(work: Work, params: Body) -> Body:
-    chosen = {**given(params, _FIELDS), "currency": known_currency(params["currency"])}
-    require_representable(params["amount"], chosen["currency"])
-    if params.get("source_type", "card") != "card":
-        raise not_simulated("a balance apart from that of the cards")
-    if len(params.get("statement_descriptor", "")) > _LONGEST_DESCRIPTOR:
-        text = f"The statement descriptor must be at most {_LONGEST_DESCRIPTOR} characters."
-        raise invalid(text, param="statement_descriptor")
+    amount, currency = params["amount"], known_currency(params["currency"])
+    require_representable(amount, currency)
     work.find("bank_account", params.get("destination", BANK), param="destination")
-    if params["amount"] > available(work, chosen["currency"]):
-        text = (
+    if amount > available(work, currency):
+        raise refused(
             "You have insufficient funds in your Stripe account for this transfer. Your card"
             " balance is too low. You can use the /v1/balance endpoint to view your Stripe balance"
-            " (for more details, see stripe.com/docs/api#balance)."
+            " (for more details, see stripe.com/docs/api#balance).",
+            code="balance_insufficient",
         )
-        raise refused(text, code="balance_insufficient")
-    return _begin(work, params["amount"], **chosen)
+    payout = work.create(
+        "payout",
+        arrival_date=(work.now // _DAY + _DAYS_ON_THE_WAY) * _DAY,
+        currency=currency,
+        reconciliation_status="not_applicable",
+        status="pending",
+        trace_id={"status": "pending"},
+        type="bank_account",
+        **{**_DEFAULTS, **given(params, _FIELDS)},
+    )
+    moved = post(work, type="payout", amount=-amount, source=payout)
+    work.change(payout, balance_transaction=moved["id"])
+    work.emit("payout.created", payout)
+    work.settle_later("payout.send", payout)
+    return payout
 
 
-@payouts.on("post", "/v1/payouts/{payout}", takes="metadata")
-def update(work: Work, params: Body, payout: str) -> Body:
-    body = work.find("payout", payout)
-    work.announce("payout.updated", body, **changes(body, params, "metadata"))
-    return body
+def cancel(work: Work, payout: Body) -> None:
+    if payout["status"] != "pending":
+        raise refused(f"A payout with a status of `{payout['status']}` can no longer be canceled.")
+    work.unschedule("payout.send", payout)
+    _take_back(work, payout, type="payout_cancel", status="canceled")
 
 
-@payouts.on("post", "/v1/payouts/{payout}/cancel")
-def cancel(work: Work, payout: str) -> Body:
-    body = work.find("payout", payout)
-    if body["status"] != "pending":
-        raise refused(f"A payout with a status of `{body['status']}` can no longer be canceled.")
-    work.unschedule("payout.send", body)
-    _take_back(work, body, type="payout_cancel", status="canceled")
-    return body
-
-
-@payouts.on("post", "/v1/payouts/{payout}/reverse", takes="metadata")
-def reverse(work: Work, params: Body, payout: str) -> Body:
-    """Fetch the money back from the bank, by a payout the other way round."""
-    body = work.find("payout", payout)
-    if body["status"] != "paid" or body["reversed_by"] or body["original_payout"]:
-        raise refused("Only a payout that was paid, and not yet reversed, can be reversed.")
-    same = {name: body[name] for name in ("currency", "destination")}
-    chosen = given(params, "metadata")
-    back = _begin(work, -body["amount"], **same, **chosen, original_payout=payout)
-    work.announce("payout.updated", body, reversed_by=back["id"])
-    return back
+updates(payouts, "/v1/payouts/{payout}", "metadata")
+acts(payouts, "/v1/payouts/{payout}/cancel", cancel)
 
 
 @payouts.job("payout.send")
@@ -102,26 +91,6 @@ def arrive(work: Work, subject: str) -> None:
         return
     work.change(payout, status="paid", trace_id={"status": "supported", "value": subject[3:]})
     work.emit("payout.paid", payout)
-
-
-def _begin(work: Work, amount: int, **fields: Any) -> Body:
-    days = _DAYS_ON_THE_WAY[fields.get("method", "standard")]
-    defaults = {"destination": BANK, "method": "standard", "source_type": "card"}
-    payout = work.create(
-        "payout",
-        amount=amount,
-        arrival_date=(work.now // _DAY + days) * _DAY,
-        reconciliation_status="not_applicable",
-        status="pending",
-        trace_id={"status": "pending"},
-        type="bank_account",
-        **{**defaults, **fields},
-    )
-    moved = post(work, type="payout", amount=-amount, source=payout)
-    work.change(payout, balance_transaction=moved["id"])
-    work.emit("payout.created", payout)
-    work.settle_later("payout.send", payout)
-    return payout
 
 
 def _take_back(work: Work, payout: Body, *, type: str, status: str) -> None:

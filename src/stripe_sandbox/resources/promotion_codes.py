@@ -3,9 +3,8 @@
 import secrets
 from string import ascii_uppercase, digits
 
-from stripe_sandbox.contract.errors import invalid, refused
+from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
@@ -19,34 +18,24 @@ promotion_codes = Resource(
 )
 
 _FIELDS = "customer expires_at max_redemptions metadata"
-_LIMITS = frozenset({"first_time_transaction", "minimum_amount", "minimum_amount_currency"})
 _EXPIRE = "promotion_code.expire"
 
 
-@promotion_codes.on(
-    "post", "/v1/promotion_codes", takes=f"{_FIELDS} active code promotion restrictions"
-)
+@promotion_codes.on("post", "/v1/promotion_codes", takes=f"{_FIELDS} code promotion")
 def create(work: Work, params: Body) -> Body:
-    limits = params.get("restrictions", {})
-    require_simulated(limits, _LIMITS, where="restrictions")
-    if ("minimum_amount" in limits) != ("minimum_amount_currency" in limits):
-        text = "You must pass minimum_amount and minimum_amount_currency together."
-        raise invalid(text, param="restrictions[minimum_amount]")
     if "customer" in params:
         work.find("customer", params["customer"], param="customer")
     coupon = params["promotion"].get("coupon", "")
     work.find("coupon", coupon, param="promotion[coupon]")
     text = params.get("code") or "".join(secrets.choice(ascii_uppercase + digits) for _ in range(8))
-    active = params.get("active", True)
-    if active:
-        _require_free(work, text)
+    _require_free(work, text)
     code = work.create(
         "promotion_code",
         **given(params, _FIELDS),
-        active=active,
+        active=True,
         code=text,
         promotion={"type": "coupon", "coupon": coupon},
-        restrictions={"first_time_transaction": False, **limits},
+        restrictions={"first_time_transaction": False},
     )
     if code["expires_at"]:
         work.schedule(_EXPIRE, code, at=code["expires_at"])

@@ -15,10 +15,7 @@ quotes = Resource("quote", id_prefix="qt", param="quote")
 
 _EXPIRE = "quote.expire"
 _PLAIN = "collection_method description expires_at footer header metadata"
-_FIELDS = (
-    f"{_PLAIN} automatic_tax customer default_tax_rates discounts invoice_settings line_items"
-    " subscription_data"
-)
+_FIELDS = f"{_PLAIN} automatic_tax customer discounts invoice_settings line_items subscription_data"
 
 
 @quotes.on("post", "/v1/quotes", takes=f"{_FIELDS} test_clock")
@@ -103,7 +100,7 @@ def pdf(work: Work, quote: str) -> Download:
     body = work.find("quote", quote)
     if body["status"] == "draft":
         raise refused("A quote has a PDF once it is finalized.")
-    currency = body["currency"]
+    currency = body["currency"] or "usd"
     rows = [
         f"{line['quantity']} x {line['description']}: {display(line['amount_total'], currency)}"
         for line in quoting.lines_of(work, body)

@@ -8,7 +8,7 @@ from stripe_sandbox.flows.subscription_items import items_of
 
 subscription_items = Resource("subscription_item", id_prefix="si", param="item")
 
-_ITEM = "metadata price price_data quantity tax_rates"
+_ITEM = "metadata price price_data quantity"
 _CHANGE = "payment_behavior proration_behavior proration_date"
 
 

@@ -44,7 +44,7 @@ subscriptions = Resource(
 
 _SETTINGS = (
     "add_invoice_items automatic_tax cancel_at cancel_at_period_end collection_method"
-    " days_until_due default_payment_method default_tax_rates description discounts"
+    " days_until_due default_payment_method description discounts"
     " invoice_settings items metadata off_session payment_behavior payment_settings"
     " proration_behavior trial_end trial_settings"
 )
