@@ -1,6 +1,6 @@
 """Products and prices, mirrored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, and_, or_, select
@@ -103,6 +103,13 @@ async def prices(tx: AsyncConnection, prefix: str) -> dict[str, Money]:
         )
     )
     return {row.lookup_key: Money(row.unit_amount, row.currency) for row in await tx.execute(query)}
+
+
+async def held(tx: AsyncConnection, keys: Iterable[str]) -> dict[str, str]:
+    """Ids of the prices on sale by lookup key, of those that hold one of `keys`."""
+    query = select(Price.lookup_key, Price.id).join(Product, Product.id == Price.product)
+    rows = await tx.execute(query.where(_ON_SALE, Price.lookup_key.in_(keys)))
+    return {row.lookup_key: row.id for row in rows}
 
 
 async def found(tx: AsyncConnection, named: str) -> Sequence[Row[Any]]:

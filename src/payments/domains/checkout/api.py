@@ -81,7 +81,7 @@ async def create_checkout_session(
     session = await _open(
         ctx, who, payables, body, amount=body.total, form="checkout_session", key=key,
         params=lambda reference, offer, customer: session_params(
-            reference, offer, customer, items=body.line_items, urls=urls
+            reference, offer, customer, items=body.line_items, urls=urls, settings=ctx.settings
         ),
     )  # fmt: skip
     return CheckoutSessionOut(

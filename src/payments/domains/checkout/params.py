@@ -5,6 +5,7 @@ from typing import Any
 
 from payments.domains.checkout.schemas import LineItem
 from payments.domains.payables import APP, Offer
+from payments.settings import Settings
 
 
 def session_params(
@@ -14,8 +15,11 @@ def session_params(
     *,
     items: Sequence[LineItem] | None,
     urls: tuple[str, str],
+    settings: Settings,
 ) -> dict[str, Any]:
-    """Parameters of a Checkout session; payment methods are the dashboard's choice."""
+    """Parameters of a Checkout session; payment methods are the dashboard's choice. A tax is within
+    the price: what the server says is due is what is paid.
+    """
     currency = offer.money.currency
     lines = [(i.name, i.amount_cents, i.quantity) for i in items or ()] or [
         (offer.description, offer.money.amount, 1)
@@ -31,6 +35,7 @@ def session_params(
                     "currency": currency,
                     "unit_amount": amount,
                     "product_data": {"name": name},
+                    **({"tax_behavior": "inclusive"} if settings.automatic_tax else {}),
                 },
                 "quantity": quantity,
             }
@@ -43,7 +48,18 @@ def session_params(
     }
     if offer.expires_at is not None:
         params["expires_at"] = int(offer.expires_at.timestamp())
-    return params
+    return params | terms(settings, discountable=offer.discountable)
+
+
+def terms(settings: Settings, *, discountable: bool) -> dict[str, Any]:
+    """What the settings let a Checkout page do."""
+    found: dict[str, Any] = {}
+    if settings.automatic_tax:
+        # The tax is where the customer is, and the page keeps the address that it asks for.
+        found |= {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
+    if settings.promotion_codes and discountable:
+        found["allow_promotion_codes"] = True
+    return found
 
 
 def intent_params(reference: str, offer: Offer, customer: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, exists, select
+from sqlalchemy import Row, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,7 @@ from payments.core.money import MAXIMUM, Money, ensure_chargeable
 from payments.core.principal import Principal
 from payments.domains.catalog import tables as catalog
 from payments.domains.catalog.facts import read_facts
+from payments.domains.checkout.tables import CheckoutSession
 from payments.domains.payables import Offer, Order, Purpose
 from payments.domains.payments import PaymentIntent
 from payments.domains.purchases.tables import KIND, Purchase, new_id
@@ -58,6 +59,7 @@ class Purchases:
             purpose="full",
             money=price,
             due=price,
+            discountable=True,
             description=row.name if row.quantity == 1 else f"{row.name}, {row.quantity} times",
             metadata={
                 "user_id": row.user_id,
@@ -112,8 +114,17 @@ async def _unpaid(tx: AsyncConnection, basis: Mapping[str, Any]) -> str | None:
 
 
 def _taken(id: Any) -> Any:
+    """It was paid, or there was nothing to pay: a promotion code may leave nothing."""
     reference = f"{KIND}:{id}" if isinstance(id, str) else f"{KIND}:" + id
-    return exists().where(PaymentIntent.reference == reference, PaymentIntent.status.in_(TAKEN))
+    paid = exists().where(PaymentIntent.reference == reference, PaymentIntent.status.in_(TAKEN))
+    return or_(
+        paid,
+        exists().where(
+            CheckoutSession.reference == reference,
+            CheckoutSession.status == "complete",
+            CheckoutSession.payment_status == "no_payment_required",
+        ),
+    )
 
 
 async def _find(tx: AsyncConnection, id: str, principal: Principal) -> Row[Any]:
