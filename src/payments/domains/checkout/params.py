@@ -20,27 +20,12 @@ def session_params(
     """Parameters of a Checkout session; payment methods are the dashboard's choice. A tax is within
     the price: what the server says is due is what is paid.
     """
-    currency = offer.money.currency
-    lines = [(i.name, i.amount_cents, i.quantity) for i in items or ()] or [
-        (offer.description, offer.money.amount, 1)
-    ]
     success, cancel = urls
     params: dict[str, Any] = {
         "mode": "payment",
         "customer": customer,
         "client_reference_id": reference,
-        "line_items": [
-            {
-                "price_data": {
-                    "currency": currency,
-                    "unit_amount": amount,
-                    "product_data": {"name": name},
-                    **({"tax_behavior": "inclusive"} if settings.automatic_tax else {}),
-                },
-                "quantity": quantity,
-            }
-            for name, amount, quantity in lines
-        ],
+        "line_items": _lines(offer, items, taxed=settings.automatic_tax),
         "success_url": success,
         "cancel_url": cancel,
         "metadata": _metadata(reference, offer),
@@ -49,6 +34,20 @@ def session_params(
     if offer.expires_at is not None:
         params["expires_at"] = int(offer.expires_at.timestamp())
     return params | terms(settings, discountable=offer.discountable)
+
+
+def _lines(offer: Offer, items: Sequence[LineItem] | None, *, taxed: bool) -> list[dict[str, Any]]:
+    lines = [(i.name, i.amount_cents, i.quantity) for i in items or ()] or [
+        (offer.description, offer.money.amount, 1)
+    ]
+    priced = {"currency": offer.money.currency} | ({"tax_behavior": "inclusive"} if taxed else {})
+    return [
+        {
+            "price_data": {**priced, "unit_amount": amount, "product_data": {"name": name}},
+            "quantity": quantity,
+        }
+        for name, amount, quantity in lines
+    ]
 
 
 def terms(settings: Settings, *, discountable: bool) -> dict[str, Any]:
