@@ -96,6 +96,20 @@ async def test_another_version_is_replaced_beside_it_so_that_nothing_is_missed(
     assert {endpoint["status"] for endpoint in await registered(world)} == {"enabled"}
 
 
+async def test_an_endpoint_is_planned_before_it_is_applied(world: World, env: Env) -> None:
+    to = ("--url", ADDRESS)
+    planned = await run("webhooks", "plan", "--check", *to, **env)
+    assert (planned.exit_code, planned.output.split()[0]) == (2, "create")
+    assert await registered(world) == []
+    assert "created" in (await run("webhooks", "apply", *to, **env)).output
+    assert (await run("webhooks", "plan", "--check", *to, **env)).exit_code == 0
+    planned = await run("webhooks", "plan", *to, "--event", "topup.created", **env)
+    [made] = await registered(world)
+    assert planned.output.split()[:2] == ["update", made["id"]]
+    assert "lacks topup.created" in planned.output
+    assert await registered(world) == [made]
+
+
 @pytest.mark.parametrize(
     ("name", "right"),
     [
