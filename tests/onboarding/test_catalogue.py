@@ -134,6 +134,18 @@ async def test_what_a_file_no_longer_names_is_archived_and_comes_back_as_it_was(
     await world.ask("POST", "/bookings", BOOKING | body, status=201)
 
 
+async def test_a_fact_that_is_left_out_stays_and_an_empty_one_is_removed(
+    world: World, env: Env, file: Path
+) -> None:
+    change(file, 'plan_tier = "pro"\n', "")
+    assert "Nothing to change" in (await run("catalog", "apply", str(file), **env)).output
+    change(file, 'plan_tier = "premium"', 'plan_tier = ""')
+    applied = await run("catalog", "apply", str(file), **env)
+    assert "plan_tier: premium → none" in applied.output
+    assert "plan_tier" not in (await product(world, "premium_sub"))["metadata"]
+    assert "Nothing to change" in (await run("catalog", "apply", str(file), **env)).output
+
+
 async def test_a_lookup_key_of_another_product_is_taken_and_its_price_left(
     world: World, env: Env, tmp_path: Path
 ) -> None:

@@ -153,10 +153,15 @@ def _is_ours(seen: Observation) -> bool:
 
 def holds(found: StripeObject, name: str, value: Any) -> bool:
     """Whether an object says what we want; what else stands in its metadata is not ours."""
-    has = found.get(name)
     if isinstance(value, dict):
-        return value.items() <= dict(has or {}).items()
-    return bool((has or "") == value)
+        return not _unlike(found.get(name), value)
+    return bool((found.get(name) or "") == value)
+
+
+def _unlike(metadata: Mapping[str, str] | None, wanted: Mapping[str, str]) -> dict[str, str]:
+    """What is wanted and not there; an empty value is none, as at Stripe."""
+    has = metadata or {}
+    return {key: value for key, value in wanted.items() if has.get(key, "") != value}
 
 
 def _terms(price: StripeObject) -> tuple[str, Money, tuple[str, int] | None]:
@@ -175,8 +180,8 @@ def _of_product(found: StripeObject, wanted: Mapping[str, Any]) -> list[str]:
             words.append("archived → on sale")
         elif name == "metadata":
             has = found.get("metadata") or {}
-            different = {k: v for k, v in wanted[name].items() if has.get(k) != v}
-            words += [f"{k}: {has.get(k, 'none')} → {v}" for k, v in different.items()]
+            different = _unlike(has, wanted[name])
+            words += [f"{k}: {has.get(k, 'none')} → {v or 'none'}" for k, v in different.items()]
         else:
             words.append(f"{name}: {found.get(name) or 'none'} → {wanted[name] or 'none'}")
     return words

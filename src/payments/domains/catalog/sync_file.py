@@ -47,6 +47,7 @@ async def _ensure_product(ctx: Context, change: Change) -> dict[str, Any]:
     wanted = change.attributes
     if change.product is None:
         given = {name: value for name, value in wanted.items() if value != ""}
+        given["metadata"] = {name: value for name, value in wanted["metadata"].items() if value}
         return await observe.converge(
             ctx.sync,
             PRODUCT,
