@@ -30,7 +30,7 @@ def unused(work: Work, items: Iterable[Body], *, at: int) -> list[Share]:
     shares = []
     for item in items:
         billed = work.note(item["id"]).get("billed")
-        if billed is None or billed["end"] <= at:
+        if billed is None or billed["end"] <= max(at, billed["start"]):
             continue
         since = max(at, billed["start"])
         part = Fraction(billed["end"] - since, billed["end"] - billed["start"])
@@ -84,4 +84,4 @@ def _description(work: Work, item: Body, start: int, what: str) -> str:
     quantity = item["quantity"]
     often = "" if quantity == 1 else f"{quantity} \N{MULTIPLICATION SIGN} "
     day = datetime.fromtimestamp(start, UTC)
-    return f"{what} {often}{product.get('name')} after {day.day} {day:%b %Y}"
+    return f"{what} {often}{product.get('name')} after {day:%d %b %Y}"
