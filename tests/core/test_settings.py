@@ -132,6 +132,9 @@ def test_keys_fit_the_environment(values: dict[str, Any], told: str) -> None:
         ("SMTP_URL", "smtp://shop:half/half@mail.example"),
         ("MESSAGES", "dispute,birthday"),
         ("EFFECTS_SINCE", "2031-12-25"),
+        ("STRIPE_PRICE_PRO", "29.99"),
+        ("AUTOMATIC_TAX", "perhaps"),
+        ("PORTAL_HEADLINE", "x" * 61),
     ],
 )
 def test_a_malformed_variable_stops_the_start_with_its_name(
@@ -228,7 +231,23 @@ def test_the_example_names_every_variable_once_and_no_other() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     named = [found[1] for line in lines if (found := re.match(r"#? ?([A-Z][A-Z_0-9]+)=", line))]
     of_compose = ["DOMAIN", "POSTGRES_PASSWORD"]
-    assert sorted(named) == sorted([*(name.upper() for name in Settings.model_fields), *of_compose])
+    of_s4 = [f"STRIPE_PRICE_{key}" for key in ("STARTER", "PRO", "PREMIUM_SUB", "ENTERPRISE_SUB")]
+    ours = [name.upper() for name in Settings.model_fields if name != "stripe_price"]
+    assert sorted(named) == sorted([*ours, *of_s4, *of_compose])
+
+
+def test_a_price_is_named_by_its_key_in_the_environment_or_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("STRIPE_PRICE_STARTER=price_1\nSTRIPE_PRICE_PRO=price_2\n")
+    monkeypatch.setenv("STRIPE_PRICE_PRO", "price_3")
+    monkeypatch.setenv("STRIPE_PRICE_PREMIUM_SUB", "price_4")
+    monkeypatch.setenv("STRIPE_PRICE_ENTERPRISE_SUB", "")
+    named = {"starter": "price_1", "pro": "price_3", "premium_sub": "price_4"}
+    assert load().stripe_price == named
+    monkeypatch.setenv("STRIPE_PRICE_PRO", "prod_5")
+    with pytest.raises(UnsafeSettings, match="STRIPE_PRICE_PRO"):
+        load()
 
 
 def test_the_example_shows_the_defaults_and_holds_no_secret() -> None:

@@ -153,6 +153,9 @@ PLANTED: dict[str, tuple[Env, Plant, str, str]] = {
         {"STRIPE_WEBHOOK_SECRET": ""}, nothing, "! Webhook secrets", "payments setup --url",
     ),
     "a price that is missing": ({}, a_price_archived, "✗ Catalogue", "payments catalog apply"),
+    "a price held by a variable that is none": (
+        {"STRIPE_PRICE_PRO": "price_test_placeholder"}, nothing, "✗ Catalogue", "STRIPE_PRICE_PRO=",
+    ),
     "a portal that is not configured": ({}, no_portal, "✗ Customer portal", "payments setup"),
 }  # fmt: skip
 

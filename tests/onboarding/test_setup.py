@@ -37,13 +37,23 @@ async def test_setup_makes_an_account_ready_and_a_second_run_changes_nothing(
 
     again = await run("setup", "--url", ADDRESS, **env | {"STRIPE_WEBHOOK_SECRET": secret})
     assert again.exit_code == 0, again.output
-    done = [line.split()[0] for line in again.output.splitlines()[1:]]
+    done = [line.split()[0] for line in again.output.splitlines()[1:4]]
     assert done == ["unchanged", "unchanged", "unchanged"]
     assert not WHSEC.search(again.output)
     assert (await registered(world), len(await world.events())) == ([made], events)
     acts = await world.rows("select act, details from audit_log where subject = $1", made["id"])
     assert [act["act"] for act in acts] == ["webhook_endpoint.created"]
     assert secret not in acts[0]["details"]
+
+
+async def test_setup_prints_the_prices_as_lines_for_env(world: World, env: Env) -> None:
+    ran = await run("setup", **env)
+    printed = dict(re.findall(r"^(STRIPE_PRICE_\w+)=(price_\w+)$", ran.output, re.MULTILINE))
+    assert list(printed) == [f"STRIPE_PRICE_{entry.key.upper()}" for entry in read(SHIPPED)]
+    [pro] = (await world.at_stripe("GET", "/v1/prices?lookup_keys[0]=pro"))["data"]
+    assert printed["STRIPE_PRICE_PRO"] == pro["id"]
+    again = await run("setup", **env, **printed)
+    assert (again.exit_code, again.output.count("unchanged")) == (0, 2)
 
 
 async def test_what_was_turned_in_the_dashboard_is_turned_back_as_often_as_it_is(
@@ -84,6 +94,20 @@ async def test_another_version_is_replaced_beside_it_so_that_nothing_is_missed(
     assert f"STRIPE_WEBHOOK_SECRET_2={secret}" in ran.output
     assert f"{old['id']} posts to the same address in another API version" in ran.output
     assert {endpoint["status"] for endpoint in await registered(world)} == {"enabled"}
+
+
+async def test_an_endpoint_is_planned_before_it_is_applied(world: World, env: Env) -> None:
+    to = ("--url", ADDRESS)
+    planned = await run("webhooks", "plan", "--check", *to, **env)
+    assert (planned.exit_code, planned.output.split()[0]) == (2, "create")
+    assert await registered(world) == []
+    assert "created" in (await run("webhooks", "apply", *to, **env)).output
+    assert (await run("webhooks", "plan", "--check", *to, **env)).exit_code == 0
+    planned = await run("webhooks", "plan", *to, "--event", "topup.created", **env)
+    [made] = await registered(world)
+    assert planned.output.split()[:2] == ["update", made["id"]]
+    assert "lacks topup.created" in planned.output
+    assert await registered(world) == [made]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest_asyncio
 from payments.domains.catalog.sync_file import Entry
 from payments.sync import arrears
 from service.accounts import PACK, ensure_sound, lines, read, sell, spend
+from service.variants import application, served
 from world import Json, World, together
 
 PLAIN = Entry(key="poster", name="A poster", unit_amount=2500, currency="usd")
@@ -236,6 +237,16 @@ async def test_an_order_that_cannot_be_is_refused(world: World, body: Json, told
     path = "/stripe/create-payment-intent"
     assert told in (await world.ask("POST", path, body, status=422))["detail"]
     assert (await world.at_stripe("GET", "/v1/payment_intents"))["data"] == []
+
+
+async def test_a_price_that_the_settings_hold_wins_over_the_one_with_the_key(world: World) -> None:
+    made = await offer(world, "payments_credits_100")
+    held = application(world, stripe_price={"credits_100": made["id"]})
+    async with served(held) as api:
+        path, body = "/api/v1/stripe/create-payment-intent", {"product_id": "credits_100"}
+        opened = await api.post(path, json=body, headers=world.bearer())
+    assert opened.json()["amount_cents"] == 700, opened.text
+    assert (await session(world))["amount_cents"] == 1000
 
 
 async def offer(world: World, product: str, **price: Any) -> Json:

@@ -17,6 +17,7 @@ from payments.cli.events import events
 from payments.cli.explain import explain
 from payments.cli.messages import messages
 from payments.cli.pause import pause, resume
+from payments.cli.portal import portal
 from payments.cli.rebuild import rebuild
 from payments.cli.reconcile import reconcile
 from payments.cli.retention import retention
@@ -36,6 +37,7 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(catalog, name="catalog")
+app.add_typer(portal, name="portal")
 app.add_typer(customers, name="customers")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(messages, name="messages")

@@ -52,7 +52,8 @@ def rebuild(
     raise typer.Exit(0 if sound else 1)
 
 
-def _progress() -> "Progress":
+def progress_bar() -> "Progress":
+    """One bar for each kind of object."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
@@ -73,28 +74,41 @@ async def _rebuild(
 ) -> bool:
     """Rebuild, recheck and say how it went; return whether all is well."""
     from payments.cli.opening import opened
-    from payments.sync.rebuild import TooManyGone, begin, count, end, rebuild
-    from payments.sync.throttle import Throttle
+    from payments.sync.rebuild import begin, end
 
-    throttle = Throttle(settings.stripe_rate)
-    too_many: list[str] = []
     async with opened(settings) as ctx:
         courses = await begin(ctx.sync, _chosen(ctx, names), restart=restart)
-        with _progress() as progress:
-            for course in courses:
-                total = await count(ctx.sync, course.resource)
-                task = progress.add_task(course.resource.name, total=total, completed=course.listed)
-                try:
-                    async for seen in rebuild(ctx.sync, throttle, course, tombstones=tombstones):
-                        progress.advance(task, seen)
-                except TooManyGone as exc:
-                    too_many.append(str(exc))
-                progress.update(task, total=progress.tasks[task].completed)
-            if too_many:
-                sys.exit(f"payments rebuild: {'; '.join(too_many)}")
+        with progress_bar() as progress:
+            await walk(ctx, courses, progress, tombstones=tombstones)
             differences = await _recheck(ctx, progress)
         await end(ctx.sync, courses)
-    return _say(courses, differences)
+    sound = say(courses)
+    if differences:
+        _show(differences)
+        typer.echo(f"{len(differences)} rows are not what follows from the mirrors")
+    return sound and not differences
+
+
+async def walk(
+    ctx: "Context", courses: "Sequence[Course]", progress: "Progress", *, tombstones: int
+) -> None:
+    """Write kind after kind anew; too many that are gone end the command, once all else is done."""
+    from payments.sync.rebuild import TooManyGone, count, rebuild
+    from payments.sync.throttle import Throttle
+
+    throttle = Throttle(ctx.settings.stripe_rate)
+    too_many: list[str] = []
+    for course in courses:
+        total = await count(ctx.sync, course.resource)
+        task = progress.add_task(course.resource.name, total=total, completed=course.listed)
+        try:
+            async for seen in rebuild(ctx.sync, throttle, course, tombstones=tombstones):
+                progress.advance(task, seen)
+        except TooManyGone as exc:
+            too_many.append(str(exc))
+        progress.update(task, total=progress.tasks[task].completed)
+    if too_many:
+        sys.exit(f"payments: {'; '.join(too_many)}")
 
 
 async def _recheck(ctx: "Context", progress: "Progress") -> "list[Difference]":
@@ -110,7 +124,8 @@ async def _recheck(ctx: "Context", progress: "Progress") -> "list[Difference]":
     return list(found.values())
 
 
-def _say(courses: "Iterable[Course]", differences: "Sequence[Difference]") -> bool:
+def say(courses: "Iterable[Course]") -> bool:
+    """Tell how it went with each kind, and what went wrong by name; return whether all is well."""
     sound = True
     for course in courses:
         typer.echo(
@@ -124,10 +139,7 @@ def _say(courses: "Iterable[Course]", differences: "Sequence[Difference]") -> bo
         for id in course.refused:
             typer.echo(f"refused           {id}  its row is further in its life than Stripe says")
         sound = sound and course.sound
-    if differences:
-        _show(differences)
-        typer.echo(f"{len(differences)} rows are not what follows from the mirrors")
-    return sound and not differences
+    return sound
 
 
 def _show(differences: "Sequence[Difference]") -> None:
@@ -148,7 +160,7 @@ async def _preview(settings: Settings, names: Sequence[str]) -> bool:
     throttle = Throttle(settings.stripe_rate)
     async with reading(settings) as ctx:
         await compare(ctx.db, await identify(ctx.stripe), livemode=settings.live)
-        with _progress() as progress:
+        with progress_bar() as progress:
             said = [
                 await _preview_one(ctx, throttle, resource, progress)
                 for resource in _chosen(ctx, names)

@@ -46,3 +46,6 @@ async def _set_up(settings: Settings, url: str | None, catalog: Path | None) -> 
             say(*await setup.endpoint(ctx, url), settings)
         else:
             typer.echo("skipped    Webhook endpoint  name --url to register one")
+        typer.echo("\nThe prices, for who names them by id; set here, one wins over the catalogue:")
+        for line in await setup.price_variables(ctx, entries):
+            typer.echo(line)

@@ -1,4 +1,4 @@
-"""`webhooks register`, `list` and `test`: the endpoint at Stripe, and the way from it to here."""
+"""`webhooks plan`, `register`, `list` and `test`: the endpoint at Stripe, and the way to here."""
 
 import asyncio
 import sys
@@ -15,12 +15,48 @@ if TYPE_CHECKING:
 webhooks = typer.Typer(help="Where Stripe posts its events.", no_args_is_help=True)
 
 
+Url = Annotated[str, typer.Option(help="https://your.host/api/v1/stripe/webhook")]
+Events = Annotated[
+    list[str] | None, typer.Option("--event", help="Have this one sent as well; it is only kept.")
+]
+
+
+@webhooks.command()
+def plan(
+    url: Url,
+    event: Events = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 2 if `register` would change something.")
+    ] = False,
+) -> None:
+    """Show what `register` would change at Stripe, and change nothing."""
+    agrees = asyncio.run(_plan(load(Unregistered), url, event or []))
+    raise typer.Exit(2 if check and not agrees else 0)
+
+
+async def _plan(settings: Settings, url: str, also: list[str]) -> bool:
+    from payments.cli.opening import reading
+    from payments.onboarding.endpoints import checked, endpoints, followed
+
+    async with reading(settings) as ctx:
+        wanted, address = followed(ctx.sync.registry, also), checked(url, live=settings.live)
+        at_url = [each for each in await endpoints(ctx.stripe) if each.url == address]
+    current = next((each for each in at_url if each.current), None)
+    if current is None:
+        typer.echo(f"create     an endpoint with {len(wanted)} events")
+        return False
+    differences = current.differences(wanted)
+    typer.echo(f"{'update' if differences else 'unchanged':9}  {current.id}")
+    for difference in differences:
+        typer.echo(f"    {difference}")
+    return not differences
+
+
+@webhooks.command("apply")
 @webhooks.command()
 def register(
-    url: Annotated[str, typer.Option(help="https://your.host/api/v1/stripe/webhook")],
-    event: Annotated[
-        list[str] | None, typer.Option(help="Have this one sent as well; it is only kept.")
-    ] = None,
+    url: Url,
+    event: Events = None,
     live: Annotated[bool, typer.Option("--live", help="Allow a live key.")] = False,
 ) -> None:
     """Make Stripe post what this service follows, in its API version.

@@ -32,6 +32,8 @@ class Offer:
         owner: the user who pays.
         email: where Stripe sends the receipt.
         due: the most that may be charged besides addons; a named amount never exceeds it.
+        discountable: whether a promotion code may lower what is paid; not where the rest would
+            stay due.
         metadata: what the payment says at Stripe beside our own keys.
     """
 
@@ -42,6 +44,7 @@ class Offer:
     description: str
     email: str | None = None
     expires_at: datetime | None = None
+    discountable: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from payments.context import Context
 from payments.core import audit
 from payments.domains.catalog.sync_file import Entry, push
+from payments.domains.catalog.tables import held
 from payments.domains.portal import ensure_configuration
 from payments.onboarding import endpoints
 from payments.onboarding.endpoints import Registered
@@ -28,6 +29,14 @@ async def at_stripe(ctx: Context, catalogue: Sequence[Entry]) -> AsyncIterator[S
     yield Step("Catalogue", done, f"{len(states)} products")
     portal, done = await ensure_configuration(ctx)
     yield Step("Customer portal", done, portal)
+
+
+async def price_variables(ctx: Context, catalogue: Sequence[Entry]) -> list[str]:
+    """The lines for `.env` that hold each price fast, in the catalogue's order."""
+    async with ctx.db.transaction() as tx:
+        prices = await held(tx, [entry.key for entry in catalogue])
+    keys = [entry.key for entry in catalogue if entry.key in prices]
+    return [f"STRIPE_PRICE_{key.upper()}={prices[key]}" for key in keys]
 
 
 async def endpoint(ctx: Context, url: str, also: Sequence[str] = ()) -> tuple[Step, Registered]:

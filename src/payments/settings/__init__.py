@@ -24,6 +24,7 @@ from payments.settings.values import (
     Networks,
     Origins,
     PostgresUrl,
+    Prices,
     Template,
     TimeZone,
     listed,
@@ -45,6 +46,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_file=".env",
         env_ignore_empty=True,
+        env_nested_delimiter="_",  # STRIPE_PRICE_PREMIUM_SUB is stripe_price["premium_sub"]
+        env_nested_max_split=1,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -98,6 +101,9 @@ class Settings(BaseSettings):
     )
     stripe_connect_webhook_secret: SecretStr | None = Field(
         None, description="whsec_… of an endpoint for connected accounts; their events are kept"
+    )
+    stripe_price: Prices = Field(
+        {}, description="STRIPE_PRICE_<KEY>=price_…: wins over the price with that lookup key"
     )
     stripe_api_base: str | None = Field(
         None, description="another Stripe, the offline one for instance; never in production"
@@ -160,8 +166,17 @@ class Settings(BaseSettings):
     terms_of_service_url: str | None = Field(
         None, description="shown in Stripe's customer portal, once `payments setup` has run"
     )
+    portal_headline: str | None = Field(
+        None, max_length=60, description="what Stripe's customer portal says at its top"
+    )
     default_currency: str = Field(
         "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
+    )
+    automatic_tax: bool = Field(
+        default=False, description="Stripe Tax finds the tax within what is paid on Checkout pages"
+    )
+    promotion_codes: bool = Field(
+        default=False, description="Checkout pages of products take Stripe's promotion codes"
     )
     time_zone: TimeZone = Field("UTC", description="zone of booking times and of days in reports")
 

@@ -73,6 +73,13 @@ def asymmetric(value: str) -> str:
     return value
 
 
+def prices(named: dict[str, str]) -> dict[str, str]:
+    for key, id in named.items():
+        if not id.startswith("price_"):
+            raise ValueError(f"STRIPE_PRICE_{key.upper()} is no price's id: price_…")
+    return named
+
+
 TimeZone = Annotated[str, AfterValidator(known_zone)]
 Origins = Annotated[str, AfterValidator(origins)]
 Networks = Annotated[str, AfterValidator(networks)]
@@ -80,3 +87,4 @@ PostgresUrl = Annotated[SecretStr, AfterValidator(postgresql)]
 MailUrl = Annotated[SecretStr, AfterValidator(mail_server)]
 Messages = Annotated[str, AfterValidator(templates)]
 Algorithms = Annotated[str, AfterValidator(asymmetric)]
+Prices = Annotated[dict[str, str], AfterValidator(prices)]

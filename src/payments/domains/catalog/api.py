@@ -10,6 +10,7 @@ from payments.context import Ctx
 from payments.core import errors, money, paging
 from payments.core.paging import Page
 from payments.core.principal import Authenticated
+from payments.domains.catalog.facts import CreditType, read_facts
 from payments.domains.catalog.tables import Price, Product
 
 router = APIRouter(prefix="/stripe", tags=["catalogue"])
@@ -24,18 +25,28 @@ class PriceOut(BaseModel):
     amount: str | None = Field(description="for people", examples=["$55.00"])
     currency: str = Field(examples=["usd"])
     type: str = Field(examples=["one_time"])
-    interval: str | None
+    interval: str | None = Field(description="null where it is paid once", examples=["month"])
     interval_count: int | None
 
 
 class ProductOut(BaseModel):
-    """A product with its active prices."""
+    """A product with its active prices, and what its metadata says: the credits that one of it
+    brings (null where that cannot be read), what its owner may use, and which plan it is.
+    """
 
     object: Literal["product"] = "product"
     id: str = Field(examples=["payments_menu_adult"])
     name: str
     description: str | None
     metadata: dict[str, Any]
+    credits: int | None = Field(examples=[1000])
+    credit_type: CreditType
+    feature_flags: list[str] = Field(examples=[["ai_generation", "image_processing"]])
+    plan_tier: str | None = Field(examples=["pro"])
+    plan_group: str | None = Field(
+        description="of the plans of a group one has one at most", examples=["plans"]
+    )
+    default_price: str | None = Field(examples=["price_1SAbCd"])
     prices: list[PriceOut]
 
 
@@ -65,11 +76,13 @@ async def list_products(
 
 
 def _shown(product: Any, prices: list[Any]) -> ProductOut:
+    facts = read_facts(product.metadata)
+    told = ("credits", "credit_type", "plan_tier", "plan_group")
     return ProductOut(
-        id=product.id,
-        name=product.name,
-        description=product.description,
-        metadata=product.metadata,
+        **{name: getattr(product, name) for name in ("id", "name", "description", "metadata")},
+        **{name: getattr(facts, name) for name in told},
+        feature_flags=list(facts.feature_flags),
+        default_price=product.default_price,
         prices=[
             PriceOut(
                 **{

@@ -1,189 +1,124 @@
 """`payments catalog apply`: makes Stripe's products and prices agree with a TOML file."""
 
 import hashlib
-import tomllib
 from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
-from typing import Annotated, Any, Final
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from typing import Any
 
 from payments.context import Context
-from payments.core.errors import explain
-from payments.core.money import Money, ensure_chargeable
+from payments.domains.catalog.file import SHIPPED, CatalogFileInvalid, Catalogue, Entry, read
+from payments.domains.catalog.planning import Change, holds, plan
 from payments.domains.catalog.tables import PRICE, PRODUCT
 from payments.domains.payables import APP
 from payments.sync import observe
 from payments.sync.apply import Observation, apply
 
-SHIPPED: Final = Path(__file__).with_name("catalog.toml")
-
-Currency = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z]{3}$")]
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
-
-
-class CatalogFileInvalid(Exception):
-    """The catalogue file cannot be used; the message says why."""
-
-
-class Entry(BaseModel):
-    """One product with one price. `key` is the price's lookup_key and part of the product's id."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    key: Key
-    name: str
-    description: str | None = None
-    unit_amount: int
-    currency: Currency | None = None
-    metadata: dict[str, str] = {}
-
-
-class Catalogue(BaseModel):
-    """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    currency: Currency | None = None
-    product: list[Entry]
-
-    @model_validator(mode="after")
-    def consistent(self) -> "Catalogue":
-        keys = [entry.key for entry in self.product]
-        if twice := {key for key in keys if keys.count(key) > 1}:
-            raise ValueError(f"each key once: {', '.join(sorted(twice))}")
-        return self
-
-
-def read(path: Path, *, currency: str = "usd") -> list[Entry]:
-    """Read and check a catalogue; `currency` is of the prices that name none.
-
-    Raises:
-        CatalogFileInvalid: no file, no TOML, an unknown field, an amount that cannot be charged.
-    """
-    try:
-        found = Catalogue.model_validate(tomllib.loads(path.read_text()))
-        entries = [
-            entry.model_copy(update={"currency": entry.currency or found.currency or currency})
-            for entry in found.product
-        ]
-        for entry in entries:
-            ensure_chargeable(entry.unit_amount, str(entry.currency))
-    except ValidationError as exc:
-        raise CatalogFileInvalid(f"{path}: {explain([dict(e) for e in exc.errors()])}") from None
-    except Exception as exc:
-        raise CatalogFileInvalid(f"{path}: {exc}") from exc
-    return entries
+__all__ = [
+    "SHIPPED", "CatalogFileInvalid", "Catalogue", "Entry", "archive", "carry_out", "push", "read",
+]  # fmt: skip
 
 
 async def push(ctx: Context, entries: Iterable[Entry]) -> AsyncIterator[tuple[Entry, str]]:
     """Apply entries one by one; yields each with what was done: created, updated or unchanged."""
-    for entry in entries:
-        yield entry, await _push(ctx, entry)
+    for change in await plan(ctx, list(entries)):
+        await carry_out(ctx, change)
+        yield change.entry, change.done
 
 
-async def _push(ctx: Context, entry: Entry) -> str:
-    product = f"{APP}_{entry.key}"
-    wanted = {
-        "name": entry.name,
-        "description": entry.description or "",
-        "metadata": {"app": APP, "key": entry.key, **entry.metadata},
-        "active": True,
-    }
-    done = await _push_product(ctx, product, wanted)
-    money = Money(entry.unit_amount, str(entry.currency))
-    current = await _current_price(ctx, entry.key)
-    if current and current["active"] and _says(current, product, money):
-        return done
-    await _replace_price(ctx, entry.key, product, money, current["id"] if current else None)
-    return "updated" if done == "unchanged" else done
+async def carry_out(ctx: Context, change: Change) -> None:
+    """Make one entry true. What Stripe has of it is mirrored even if nothing changes."""
+    await apply(ctx.sync, [seen for seen in (change.product, change.price) if seen])
+    product = await _ensure_product(ctx, change)
+    price = await _ensure_price(ctx, change)
+    if product.get("default_price") != price:
+        await _update(ctx, change.id, {"default_price": price})
+    if change.price and not change.keeps_price and change.price.object["product"] == change.id:
+        await _archive_price(ctx, change.price.id)
 
 
-async def _push_product(ctx: Context, id: str, wanted: dict[str, Any]) -> str:
-    found = await observe.refresh(ctx.sync, PRODUCT, id)
-    if found.get("deleted"):
+async def archive(ctx: Context, seen: Observation) -> None:
+    """Take a product or a price off sale. It is never deleted: what was sold goes on naming it."""
+    if seen.resource is PRICE:
+        await _archive_price(ctx, seen.id)
+    else:
+        await _update(ctx, seen.id, {"active": False})
+
+
+async def _ensure_product(ctx: Context, change: Change) -> dict[str, Any]:
+    wanted = change.attributes
+    if change.product is None:
         given = {name: value for name, value in wanted.items() if value != ""}
-        await observe.converge(
+        given["metadata"] = {name: value for name, value in wanted["metadata"].items() if value}
+        return await observe.converge(
             ctx.sync,
             PRODUCT,
-            lambda c, options: c.v1.products.create_async({"id": id, **given}, options),
-            key=_key("create", id, wanted),
+            lambda c, options: c.v1.products.create_async({"id": change.id, **given}, options),
+            key=_key("create", change.id, wanted),
             holds=lambda product: not product.get("deleted"),
         )
-        return "created"
-    if _is(found, wanted):
-        return "unchanged"
-    await observe.converge(
+    found = dict(change.product.object)
+    if all(holds(found, name, value) for name, value in wanted.items()):
+        return found
+    return await _update(ctx, change.id, wanted)
+
+
+async def _update(ctx: Context, id: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    return await observe.converge(
         ctx.sync,
         PRODUCT,
         lambda c, options: c.v1.products.update_async(id, wanted, options),
         key=_key("update", id, wanted),
-        holds=lambda product: _is(product, wanted),
+        holds=lambda found: all(holds(found, name, value) for name, value in wanted.items()),
     )
-    return "updated"
 
 
-def _is(product: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(_holds(product, name, value) for name, value in wanted.items())
-
-
-def _holds(found: dict[str, Any], name: str, value: Any) -> bool:
-    """Whether an object says what we want; what else stands in its metadata is not ours."""
-    has = found.get(name)
-    if isinstance(value, dict):
-        return value.items() <= dict(has or {}).items()
-    return bool((has or "") == value)
-
-
-async def _current_price(ctx: Context, lookup_key: str) -> dict[str, Any] | None:
-    """The price that holds a lookup key now; Stripe lets only one hold it."""
-    number = await observe.ticket(ctx.db)
-    listed = await ctx.stripe.call(lambda c: c.v1.prices.list_async({"lookup_keys": [lookup_key]}))
-    found = listed.object["data"]
-    await apply(ctx.sync, [Observation(PRICE, price, number) for price in found])
-    return found[0] if found else None
-
-
-def _says(price: dict[str, Any], product: str, money: Money) -> bool:
-    return (price["product"], price["unit_amount"], price["currency"]) == (product, *money)
-
-
-async def _replace_price(
-    ctx: Context, lookup_key: str, product: str, money: Money, old: str | None
-) -> None:
-    """An amount never changes: a new price takes over the lookup key, the old one is archived."""
-    await observe.converge(
-        ctx.sync,
-        PRICE,
-        lambda c, options: c.v1.prices.create_async(
-            {
-                "product": product,
-                "unit_amount": money.amount,
-                "currency": money.currency,
-                "lookup_key": lookup_key,
-                "transfer_lookup_key": True,
-                "metadata": {"app": APP},
-            },
-            options,
-        ),
-        key=_key("price", lookup_key, {"product": product, "money": money, "old": old}),
-        holds=lambda price: price["active"] and price["lookup_key"] == lookup_key,
-    )
-    if old is not None:
+async def _ensure_price(ctx: Context, change: Change) -> str:
+    """The id of the active price that holds the entry's key: the one there is, else a new one,
+    which takes the key over.
+    """
+    if change.price is None or not change.keeps_price:
+        return await _make_price(ctx, change)
+    id = change.price.id
+    if not change.price.object["active"]:
         await observe.converge(
             ctx.sync,
             PRICE,
-            lambda c, options: c.v1.prices.update_async(old, {"active": False}, options),
-            key=_key("archive", old, None),
-            holds=lambda price: not price["active"],
+            lambda c, options: c.v1.prices.update_async(id, {"active": True}, options),
+            key=_key("offer", id, None),
+            holds=lambda price: bool(price["active"]),
         )
+    return id
+
+
+async def _make_price(ctx: Context, change: Change) -> str:
+    entry, old = change.entry, change.price.id if change.price else None
+    params: dict[str, Any] = {
+        "product": change.id,
+        "unit_amount": entry.unit_amount,
+        "currency": entry.currency,
+        "lookup_key": entry.key,
+        "transfer_lookup_key": True,
+        "metadata": {"app": APP},
+    }
+    if entry.recurring:
+        params["recurring"] = {"interval": entry.interval, "interval_count": entry.interval_count}
+    made = await observe.converge(
+        ctx.sync,
+        PRICE,
+        lambda c, options: c.v1.prices.create_async(params, options),
+        key=_key("price", entry.key, {**params, "old": old}),
+        holds=lambda price: price["active"] and price["lookup_key"] == entry.key,
+    )
+    return str(made["id"])
+
+
+async def _archive_price(ctx: Context, id: str) -> None:
+    await observe.converge(
+        ctx.sync,
+        PRICE,
+        lambda c, options: c.v1.prices.update_async(id, {"active": False}, options),
+        key=_key("archive", id, None),
+        holds=lambda price: not price["active"],
+    )
 
 
 def _key(what: str, id: str, content: Any) -> str:

@@ -1,9 +1,9 @@
 """Products and prices, mirrored."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -85,16 +85,31 @@ PRICE = Resource(
 )
 
 
+_ON_SALE: Final = and_(
+    Price.active.is_(True), ~Price.deleted, Product.active.is_(True), ~Product.deleted
+)
+
+
 async def prices(tx: AsyncConnection, prefix: str) -> dict[str, Money]:
-    """Active one-time prices by lookup key, of those whose key begins with `prefix`."""
-    query = select(Price.lookup_key, Price.unit_amount, Price.currency).where(
-        Price.lookup_key.startswith(prefix, autoescape=True),
-        Price.active.is_(True),
-        ~Price.deleted,
-        Price.type == "one_time",
-        Price.unit_amount.is_not(None),
+    """One-time prices on sale by lookup key, of those whose key begins with `prefix`."""
+    query = (
+        select(Price.lookup_key, Price.unit_amount, Price.currency)
+        .join(Product, Product.id == Price.product)
+        .where(
+            Price.lookup_key.startswith(prefix, autoescape=True),
+            _ON_SALE,
+            Price.type == "one_time",
+            Price.unit_amount.is_not(None),
+        )
     )
     return {row.lookup_key: Money(row.unit_amount, row.currency) for row in await tx.execute(query)}
+
+
+async def held(tx: AsyncConnection, keys: Iterable[str]) -> dict[str, str]:
+    """Ids of the prices on sale by lookup key, of those that hold one of `keys`."""
+    query = select(Price.lookup_key, Price.id).join(Product, Product.id == Price.product)
+    rows = await tx.execute(query.where(_ON_SALE, Price.lookup_key.in_(keys)))
+    return {row.lookup_key: row.id for row in rows}
 
 
 async def found(tx: AsyncConnection, named: str) -> Sequence[Row[Any]]:
@@ -105,10 +120,7 @@ async def found(tx: AsyncConnection, named: str) -> Sequence[Row[Any]]:
         select(Price, Product.name, Product.metadata_.label("facts"), Product.default_price)
         .join(Product, Product.id == Price.product)
         .where(
-            Price.active.is_(True),
-            ~Price.deleted,
-            Product.active.is_(True),
-            ~Product.deleted,
+            _ON_SALE,
             or_(Price.id == named, Price.lookup_key == named, Product.id == named),
         )
         .order_by((Price.id == Product.default_price).desc().nulls_last(), Price.id)

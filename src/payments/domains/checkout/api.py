@@ -81,7 +81,7 @@ async def create_checkout_session(
     session = await _open(
         ctx, who, payables, body, amount=body.total, form="checkout_session", key=key,
         params=lambda reference, offer, customer: session_params(
-            reference, offer, customer, items=body.line_items, urls=urls
+            reference, offer, customer, items=body.line_items, urls=urls, settings=ctx.settings
         ),
     )  # fmt: skip
     return CheckoutSessionOut(
@@ -151,18 +151,18 @@ async def _target(
         if body.product_id is not None:
             shop = payables["purchase"]
             assert isinstance(shop, Shop)
-            return shop, await shop.order(tx, _order(body, who), now=ctx.clock.now())
+            return shop, await shop.order(tx, _order(ctx, body, who), now=ctx.clock.now())
         payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
         return payable, await payable.locate(tx, id=named, principal=who)
 
 
-def _order(body: Target, who: Principal) -> Order:
+def _order(ctx: Context, body: Target, who: Principal) -> Order:
     assert body.product_id is not None
     user = body.user_id or who.user_id
     if not who.sees(user):
         raise Forbidden("only a service or an admin may buy for somebody else; leave user_id out")
     return Order(
-        product=body.product_id,
+        product=ctx.settings.stripe_price.get(body.product_id, body.product_id),
         quantity=body.quantity or 1,
         user=user,
         email=who.email if user == who.user_id else None,

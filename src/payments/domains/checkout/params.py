@@ -5,6 +5,7 @@ from typing import Any
 
 from payments.domains.checkout.schemas import LineItem
 from payments.domains.payables import APP, Offer
+from payments.settings import Settings
 
 
 def session_params(
@@ -14,28 +15,17 @@ def session_params(
     *,
     items: Sequence[LineItem] | None,
     urls: tuple[str, str],
+    settings: Settings,
 ) -> dict[str, Any]:
-    """Parameters of a Checkout session; payment methods are the dashboard's choice."""
-    currency = offer.money.currency
-    lines = [(i.name, i.amount_cents, i.quantity) for i in items or ()] or [
-        (offer.description, offer.money.amount, 1)
-    ]
+    """Parameters of a Checkout session; payment methods are the dashboard's choice. A tax is within
+    the price: what the server says is due is what is paid.
+    """
     success, cancel = urls
     params: dict[str, Any] = {
         "mode": "payment",
         "customer": customer,
         "client_reference_id": reference,
-        "line_items": [
-            {
-                "price_data": {
-                    "currency": currency,
-                    "unit_amount": amount,
-                    "product_data": {"name": name},
-                },
-                "quantity": quantity,
-            }
-            for name, amount, quantity in lines
-        ],
+        "line_items": _lines(offer, items, taxed=settings.automatic_tax),
         "success_url": success,
         "cancel_url": cancel,
         "metadata": _metadata(reference, offer),
@@ -43,7 +33,32 @@ def session_params(
     }
     if offer.expires_at is not None:
         params["expires_at"] = int(offer.expires_at.timestamp())
-    return params
+    return params | terms(settings, discountable=offer.discountable)
+
+
+def _lines(offer: Offer, items: Sequence[LineItem] | None, *, taxed: bool) -> list[dict[str, Any]]:
+    lines = [(i.name, i.amount_cents, i.quantity) for i in items or ()] or [
+        (offer.description, offer.money.amount, 1)
+    ]
+    priced = {"currency": offer.money.currency} | ({"tax_behavior": "inclusive"} if taxed else {})
+    return [
+        {
+            "price_data": {**priced, "unit_amount": amount, "product_data": {"name": name}},
+            "quantity": quantity,
+        }
+        for name, amount, quantity in lines
+    ]
+
+
+def terms(settings: Settings, *, discountable: bool) -> dict[str, Any]:
+    """What the settings let a Checkout page do."""
+    found: dict[str, Any] = {}
+    if settings.automatic_tax:
+        # The tax is where the customer is, and the page keeps the address that it asks for.
+        found |= {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
+    if settings.promotion_codes and discountable:
+        found["allow_promotion_codes"] = True
+    return found
 
 
 def intent_params(reference: str, offer: Offer, customer: str) -> dict[str, Any]:

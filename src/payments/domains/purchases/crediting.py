@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.domains.credits import Grant, Note, grant, root_of
 from payments.domains.payables import reference_of
+from payments.domains.purchases.tables import KIND
 from payments.sync.resources import Observed
 
 ROOT: Final = root_of("")
@@ -24,14 +25,23 @@ _BUYERS: Final = text(
 
 
 async def roots(tx: AsyncConnection, observed: Observed) -> set[str]:
-    """A payment, a refund or a dispute concerns the account of whoever bought what it is for."""
-    intents = sorted(set(_intents(observed)))
-    if not intents:
+    """A payment, a refund or a dispute concerns the account of whoever bought what it is for; so
+    does a page on which nothing was left to pay.
+    """
+    intents, named = sorted(set(_intents(observed))), sorted(set(_named(observed)))
+    if not (intents or named):
         return set()
-    references = [reference_of(intent) or "" for intent in observed.get("payment_intent", ())]
-    named = [each.partition(":")[2] for each in references if each.startswith("purchase:")]
     buyers = await tx.execute(_BUYERS, {"named": named, "intents": intents})
     return {root_of(user) for user in buyers.scalars()}
+
+
+def _named(observed: Observed) -> Iterator[str]:
+    """The purchases that payments and pages say they are for."""
+    for kind in ("payment_intent", "checkout.session"):
+        for object in observed.get(kind, ()):
+            of, _, id = (reference_of(object) or "").partition(":")
+            if of == KIND:
+                yield id
 
 
 def _intents(observed: Observed) -> Iterator[str]:
@@ -44,26 +54,38 @@ def _intents(observed: Observed) -> Iterator[str]:
 
 
 # What a dispute has withdrawn is gone until it is won; an inquiry withdraws nothing. A part is
-# rounded in the customer's favour; with the last cent all is taken back.
+# rounded in the customer's favour; with the last cent all is taken back. Where a promotion code has
+# left nothing to pay, there is no payment, and nothing to give back.
 _DIFFERENT: Final = text(
     """
-    select p.*, i.id as intent, i.customer, i.amount_received, w.due
-    from purchases p
-    join stripe.payment_intents i on i.reference = 'purchase:' || p.id
-    cross join lateral (
-        select coalesce((select sum(r.amount) from stripe.refunds r
-                         where r.payment_intent = i.id and r.status = 'succeeded'), 0)
-             + coalesce((select sum(d.amount) from stripe.disputes d
-                         where d.payment_intent = i.id and d.status <> all(:harmless)), 0) as amount
-    ) back
-    cross join lateral (
-        select p.credits - div(p.credits * least(back.amount, i.amount_received),
-                               i.amount_received)::bigint as due
-    ) w
-    left join credit_lots l on l.source = 'payment:' || i.id
-    where p.user_id = any(:users) and p.credits > 0
-      and i.status = 'succeeded' and i.amount_received > 0 and l.target is distinct from w.due
-    order by p.user_id, i.id
+    with paid as (
+        select p.id as purchase, 'payment:' || i.id as source, i.id as intent, i.customer,
+               i.amount_received, w.due
+        from purchases p
+        join stripe.payment_intents i on i.reference = 'purchase:' || p.id
+        cross join lateral (
+            select coalesce((select sum(r.amount) from stripe.refunds r
+                             where r.payment_intent = i.id and r.status = 'succeeded'), 0)
+                 + coalesce((select sum(d.amount) from stripe.disputes d
+                             where d.payment_intent = i.id and d.status <> all(:harmless)), 0)
+                   as amount
+        ) back
+        cross join lateral (
+            select p.credits - div(p.credits * least(back.amount, i.amount_received),
+                                   i.amount_received)::bigint as due
+        ) w
+        where p.user_id = any(:users) and i.status = 'succeeded' and i.amount_received > 0
+        union all
+        select p.id, 'checkout_session:' || s.id, null, s.customer, 0, p.credits
+        from purchases p
+        join stripe.checkout_sessions s on s.reference = 'purchase:' || p.id
+        where p.user_id = any(:users)
+          and s.status = 'complete' and s.payment_status = 'no_payment_required'
+    )
+    select p.*, paid.* from paid join purchases p on p.id = paid.purchase
+    left join credit_lots l on l.source = paid.source
+    where p.credits > 0 and l.target is distinct from paid.due
+    order by p.user_id, paid.source
     """
 )
 HARMLESS: Final = (
@@ -85,7 +107,7 @@ def _granted(row: Row[Any]) -> Grant:
         "product", "price", "quantity", "unit_amount", "currency", "credits", "amount_received",
     )  # fmt: skip
     return Grant(
-        source=f"payment:{row.intent}",
+        source=row.source,
         credits=row.due,
         credit_type=row.credit_type,
         basis={"purchase": row.id, **{name: getattr(row, name) for name in names}},

@@ -1,11 +1,10 @@
 """Purchases as a payable: ordered by product, price or key, at the catalogue's price."""
 
-import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, exists, select
+from sqlalchemy import Row, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +12,8 @@ from payments.core.errors import Conflict, Invalid, NotFound
 from payments.core.money import MAXIMUM, Money, ensure_chargeable
 from payments.core.principal import Principal
 from payments.domains.catalog import tables as catalog
+from payments.domains.catalog.facts import read_facts
+from payments.domains.checkout.tables import CheckoutSession
 from payments.domains.payables import Offer, Order, Purpose
 from payments.domains.payments import PaymentIntent
 from payments.domains.purchases.tables import KIND, Purchase, new_id
@@ -20,7 +21,6 @@ from payments.sync.apply import locked
 
 TAKEN: Final = ("processing", "requires_capture", "succeeded")
 """Stripe's words for a payment after which the same order is another one."""
-WHOLE: Final = re.compile("[0-9]{1,9}")
 
 
 class Purchases:
@@ -59,6 +59,7 @@ class Purchases:
             purpose="full",
             money=price,
             due=price,
+            discountable=True,
             description=row.name if row.quantity == 1 else f"{row.name}, {row.quantity} times",
             metadata={
                 "user_id": row.user_id,
@@ -91,26 +92,18 @@ async def _price(tx: AsyncConnection, named: str) -> Row[Any]:
 
 
 def _basis(price: Row[Any], order: Order) -> dict[str, Any]:
-    facts = price.facts or {}
+    facts = read_facts(price.facts)
+    if facts.credits is None:
+        raise Conflict(f"product {price.product} cannot be sold: at Stripe its {facts.problems[0]}")
     names = ("product", "name", "unit_amount", "currency")
     return {
         "user_id": order.user,
         "price": price.id,
         "quantity": order.quantity,
-        "credits": _credits(facts, price.product) * order.quantity,
-        "credit_type": "subscription" if facts.get("credit_type") == "subscription" else "payg",
+        "credits": facts.credits * order.quantity,
+        "credit_type": facts.credit_type,
         **{name: getattr(price, name) for name in names},
     }
-
-
-def _credits(facts: Mapping[str, Any], product: str) -> int:
-    said = str(facts.get("credit_amount") or 0)
-    if not WHOLE.fullmatch(said):
-        raise Conflict(
-            f"product {product} cannot be sold: its credit_amount at Stripe is {said!r}, and must "
-            "be a whole number"
-        )
-    return int(said)
 
 
 async def _unpaid(tx: AsyncConnection, basis: Mapping[str, Any]) -> str | None:
@@ -121,8 +114,17 @@ async def _unpaid(tx: AsyncConnection, basis: Mapping[str, Any]) -> str | None:
 
 
 def _taken(id: Any) -> Any:
+    """It was paid, or there was nothing to pay: a promotion code may leave nothing."""
     reference = f"{KIND}:{id}" if isinstance(id, str) else f"{KIND}:" + id
-    return exists().where(PaymentIntent.reference == reference, PaymentIntent.status.in_(TAKEN))
+    paid = exists().where(PaymentIntent.reference == reference, PaymentIntent.status.in_(TAKEN))
+    return or_(
+        paid,
+        exists().where(
+            CheckoutSession.reference == reference,
+            CheckoutSession.status == "complete",
+            CheckoutSession.payment_status == "no_payment_required",
+        ),
+    )
 
 
 async def _find(tx: AsyncConnection, id: str, principal: Principal) -> Row[Any]:

@@ -13,6 +13,7 @@ from payments.onboarding.doctor.of_database import opened
 from payments.onboarding.doctor.of_settings import KEYS
 from payments.onboarding.doctor.permissions import lacking
 from payments.onboarding.doctor.verdicts import Patient, Verdict, doubtful, well, wrong
+from payments.stripe_api.failures import StripeObjectMissing
 from payments.sync.account import WrongAccount, compare, identify
 
 SKEW_SECONDS: Final = 60
@@ -134,4 +135,17 @@ async def catalogue(patient: Patient) -> Verdict:
         return wrong(
             f"no price has the lookup key {', '.join(missing)}", fix="payments catalog apply"
         )
+    if wrongly := [
+        key for key, id in patient.settings.stripe_price.items() if not await _on_sale(patient, id)
+    ]:
+        variable = f"STRIPE_PRICE_{wrongly[0].upper()}"
+        return wrong(f"{variable} names no price on sale", fix=f"{variable}=, without a value")
     return well(f"{len(keys)} prices")
+
+
+async def _on_sale(patient: Patient, price: str) -> bool:
+    try:
+        answer = await patient.stripe.call(lambda c: c.v1.prices.retrieve_async(price))
+    except StripeObjectMissing:
+        return False
+    return bool(answer.object["active"])

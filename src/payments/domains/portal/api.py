@@ -1,8 +1,5 @@
-"""Stripe's customer portal: a link for each click, and the configuration that it needs."""
+"""POST /stripe/portal-link, GET /stripe/customer-portal: a link for each click."""
 
-import hashlib
-from collections.abc import Mapping
-from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter
@@ -16,8 +13,7 @@ from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import Body, ObjectId
 from payments.domains import customers
 from payments.domains.checkout.redirects import allowed
-from payments.domains.payables import APP
-from payments.settings import Settings
+from payments.domains.portal.configuration import configurations, is_ours
 from payments.stripe_api.service import options
 
 router = APIRouter(prefix="/stripe", tags=["portal"])
@@ -126,85 +122,10 @@ async def _configuration(ctx: Context) -> str:
         PortalNotConfigured: there is neither.
     """
     ours = None
-    async for found in _configurations(ctx, active=True):
+    async for found in configurations(ctx, active=True):
         if found["is_default"]:
             return str(found["id"])
-        ours = ours or (str(found["id"]) if _is_ours(found) else None)
+        ours = ours or (str(found["id"]) if is_ours(found) else None)
     if ours is None:
         raise PortalNotConfigured("the customer portal is not set up: run `payments setup`")
     return ours
-
-
-def _configurations(ctx: Context, **query: Any) -> Any:
-    return ctx.stripe.every(
-        lambda c, params: c.v1.billing_portal.configurations.list_async(params), **query
-    )
-
-
-def _is_ours(configuration: Mapping[str, Any]) -> bool:
-    return (configuration["metadata"] or {}).get("app") == APP
-
-
-async def ensure_configuration(ctx: Context) -> tuple[str, str]:
-    """Make sure that the portal can be opened. A default of the merchant's own stays untouched.
-
-    Returns:
-        The configuration's id, and what was done: created, updated or unchanged.
-    """
-    wanted = _wanted(ctx.settings)
-    all_ = [found async for found in _configurations(ctx)]
-    active = [found for found in all_ if found["active"]]
-    ours = next(filter(_is_ours, active), None)
-    default = next((found for found in active if found["is_default"]), ours)
-    if default is not None and not _is_ours(default):
-        return str(default["id"]), "unchanged"
-    if ours is None:
-        key = _key("create", wanted, sorted(found["id"] for found in all_))
-        made = await ctx.stripe.call(
-            lambda c: c.v1.billing_portal.configurations.create_async(wanted, key)  # type: ignore[arg-type]  # a plain dict
-        )
-        return str(made.object["id"]), "created"
-    if _holds(ours, wanted):
-        return str(ours["id"]), "unchanged"
-    key = _key("update", wanted, ours)
-    await ctx.stripe.call(
-        lambda c: c.v1.billing_portal.configurations.update_async(ours["id"], wanted, key)  # type: ignore[arg-type]  # the same
-    )
-    return str(ours["id"]), "updated"
-
-
-def _wanted(settings: Settings) -> dict[str, Any]:
-    links = {
-        "privacy_policy_url": settings.privacy_policy_url,
-        "terms_of_service_url": settings.terms_of_service_url,
-    }
-    return {
-        "business_profile": {name: url for name, url in links.items() if url},
-        "default_return_url": settings.frontends[0],
-        "features": {
-            "customer_update": {
-                "enabled": True,
-                "allowed_updates": ["address", "email", "name", "phone", "tax_id"],
-            },
-            "invoice_history": {"enabled": True},
-            "payment_method_update": {"enabled": True},
-            "subscription_cancel": {"enabled": True, "mode": "at_period_end"},
-        },
-        "metadata": {"app": APP},
-    }
-
-
-def _holds(found: Any, wanted: Any) -> bool:
-    """Whether an object says what we want; what else stands in it is not ours."""
-    if isinstance(wanted, Mapping):
-        has = found or {}
-        return all(_holds(has.get(name), value) for name, value in wanted.items())
-    if isinstance(wanted, list):
-        return sorted(found or ()) == sorted(wanted)
-    return bool(found == wanted)
-
-
-def _key(what: str, wanted: Any, before: Any) -> Any:
-    """The same change to the same state is the same write; a configuration has no row of ours."""
-    digest = hashlib.sha256(repr((wanted, before)).encode()).hexdigest()[:32]
-    return options(f"portal:{what}:{digest}")
