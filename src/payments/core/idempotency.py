@@ -76,7 +76,8 @@ async def _repeatable(
 ) -> Repeatable | None:
     if key is None:
         return None
-    said = [request.method, request.scope["route"].path, _content(await request.body())]
+    path = request.scope["route"].path.format(**request.path_params)
+    said = [request.method, path, _content(await request.body())]
     return Repeatable(who.user_id, key, hashlib.sha256(orjson.dumps(said)).hexdigest())
 
 

@@ -1,8 +1,9 @@
 """Products and prices, mirrored."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -94,3 +95,22 @@ async def prices(tx: AsyncConnection, prefix: str) -> dict[str, Money]:
         Price.unit_amount.is_not(None),
     )
     return {row.lookup_key: Money(row.unit_amount, row.currency) for row in await tx.execute(query)}
+
+
+async def found(tx: AsyncConnection, named: str) -> Sequence[Row[Any]]:
+    """What is on sale under a name: a price's id or lookup key, or a product's id, which may have
+    several prices; its default price comes first.
+    """
+    query = (
+        select(Price, Product.name, Product.metadata_.label("facts"), Product.default_price)
+        .join(Product, Product.id == Price.product)
+        .where(
+            Price.active.is_(True),
+            ~Price.deleted,
+            Product.active.is_(True),
+            ~Product.deleted,
+            or_(Price.id == named, Price.lookup_key == named, Product.id == named),
+        )
+        .order_by((Price.id == Product.default_price).desc().nulls_last(), Price.id)
+    )
+    return (await tx.execute(query)).all()

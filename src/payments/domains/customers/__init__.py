@@ -2,7 +2,13 @@
 
 from payments.domains.customers.api import router
 from payments.domains.customers.ensuring import ensure, with_customer
-from payments.domains.customers.tables import CUSTOMER, Customer, CustomerLink, users_customers
+from payments.domains.customers.tables import (
+    CUSTOMER,
+    Customer,
+    CustomerLink,
+    user_of,
+    users_customers,
+)
 
 RESOURCES = (CUSTOMER,)
 
@@ -12,6 +18,7 @@ __all__ = [
     "CustomerLink",
     "ensure",
     "router",
+    "user_of",
     "users_customers",
     "with_customer",
 ]

@@ -66,6 +66,12 @@ def users_customers(user_id: str) -> Any:
     return select(CustomerLink.stripe_customer_id).where(CustomerLink.user_id == user_id)
 
 
+async def user_of(tx: AsyncConnection, customer: str) -> str | None:
+    """Whose customer this is or was; None while nobody has said."""
+    query = select(CustomerLink.user_id).where(CustomerLink.stripe_customer_id == customer)
+    return (await tx.execute(query)).scalars().first()
+
+
 async def current(tx: AsyncConnection, user_id: str) -> Row[Any] | None:
     """The user's link, locked until the transaction ends."""
     query = select(CustomerLink).where(
