@@ -76,7 +76,8 @@ async def plan_at_stripe(world: World, clock: str | None = None, **form: Any) ->
     who |= {"test_clock": clock} if clock else {}
     customer = await world.at_stripe("POST", "/v1/customers", **who)
     cost: Json = {"currency": "usd", "unit_amount": 2_000, "recurring[interval]": "month"}
-    price = await world.at_stripe("POST", "/v1/prices", **cost, **{"product_data[name]": "Pro"})
+    cost["product_data[name]"] = "Pro"
+    price = await world.at_stripe("POST", "/v1/prices", **cost)
     form |= {"customer": customer["id"], "items[0][price]": price["id"]}
     return await world.at_stripe("POST", "/v1/subscriptions", **form)
 

@@ -49,7 +49,8 @@ class InvoicePayment(Mirror):
 
 def id_of(named: Any) -> str | None:
     """The id of something that Stripe gives as an id, or whole where it was asked to."""
-    return named["id"] if isinstance(named, dict) else named
+    found = named["id"] if isinstance(named, dict) else named
+    return str(found) if found is not None else None
 
 
 def read_invoice(invoice: StripeObject) -> dict[str, Any]:

@@ -1,7 +1,15 @@
 """Subscriptions: one live one per user and plan group, mirrored wherever they were made."""
 
+from fastapi import APIRouter
+
+from payments.domains.subscriptions import api, summary
+from payments.domains.subscriptions.following import roots, settle
 from payments.domains.subscriptions.tables import SUBSCRIPTION
 
 RESOURCES = (SUBSCRIPTION,)
 
-__all__ = ["RESOURCES"]
+router = APIRouter()
+router.include_router(api.router)
+router.include_router(summary.router)
+
+__all__ = ["RESOURCES", "roots", "router", "settle"]

@@ -1,0 +1,81 @@
+"""Plans: prices of the catalogue that recur, with what their product promises."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments.core.errors import Invalid
+from payments.domains.catalog import tables as catalog
+from payments.domains.subscriptions.tables import DEFAULT_GROUP
+
+DAYS: Final = re.compile("[0-9]{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a product's metadata says of a plan.
+
+    Attributes:
+        tier: `plan_tier`.
+        group: `plan_group`; a user has one plan of a group at a time.
+        features: `feature_flags`, a comma list.
+        trial_days: `trial_days`, given once to a user and group.
+    """
+
+    tier: str | None
+    group: str
+    features: list[str]
+    trial_days: int
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any] | None) -> Self:
+        said = metadata or {}
+        days = str(said.get("trial_days") or "")
+        return cls(
+            tier=said.get("plan_tier") or None,
+            group=said.get("plan_group") or DEFAULT_GROUP,
+            features=[
+                f.strip() for f in str(said.get("feature_flags") or "").split(",") if f.strip()
+            ],
+            trial_days=int(days) if DAYS.fullmatch(days) else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A price to subscribe to."""
+
+    price: str
+    product: str
+    name: str
+    promise: Promise
+
+
+async def find_plan(tx: AsyncConnection, named: str) -> Plan:
+    """The plan that a caller names by a price's id or lookup key, or by a product's id.
+
+    Raises:
+        Invalid: nothing on sale is called that, it has several prices, or it is bought only once.
+    """
+    rows = await catalog.found(tx, named)
+    if not rows:
+        raise Invalid(
+            f"product_id: nothing on sale is called {named!r}; send a price's id or lookup key, or "
+            "a product's id, as GET /stripe/products has them"
+        )
+    recurring = [row for row in rows if row.type == "recurring"]
+    if not recurring:
+        raise Invalid(f"product_id: {named!r} is bought once, and not subscribed to")
+    return _plan(named, recurring)
+
+
+def _plan(named: str, rows: list[Row[Any]]) -> Plan:
+    row = rows[0]
+    if len(rows) > 1 and row.id != row.default_price:
+        known = ", ".join(row.lookup_key or row.id for row in rows)
+        raise Invalid(f"product_id: {named!r} has several prices; send one of {known}")
+    return Plan(row.id, str(row.product), str(row.name), Promise.of(row.facts))
