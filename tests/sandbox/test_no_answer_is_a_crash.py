@@ -1,6 +1,4 @@
-"""Whatever is asked, in whatever order: no call crashes, and what is answered is what Stripe's types
-say.
-"""
+"""Whatever is asked, in whatever order: no call crashes, and answers are as Stripe's types say."""
 
 import logging
 import random
@@ -101,29 +99,28 @@ class Inventor:
         return wanted
 
     def _value(self, name: str, hint: Any, depth: int) -> Any:
+        """As a form has it: text, hashes, and hashes with numbers as keys for lists."""
         origin, arguments = get_origin(hint), get_args(hint)
+        if hasattr(hint, "__metadata__"):
+            return self._value(name, hint.__origin__, depth)
         if is_typeddict(hint):
             return self._hash(hint, depth)
-        if origin is Literal:
-            return self.random.choice(arguments)
         if origin is list:
-            return {
-                str(i): self._value(name, arguments[0], depth)
-                for i in range(self.random.randrange(1, 3))
-            }
+            many = range(self.random.randrange(1, 3))
+            return {str(i): self._value(name, arguments[0], depth) for i in many}
         if origin is dict:
             return {"a": self._text("metadata")}
-        if origin is not None and hasattr(hint, "__metadata__"):
-            return self._value(name, hint.__origin__, depth)
         if arguments:
-            return self._value(
-                name, self.random.choice([a for a in arguments if a is not type(None)]), depth
-            )
+            chosen = self.random.choice([a for a in arguments if a is not type(None)])
+            return chosen if origin is Literal else self._value(name, chosen, depth)
+        return self._plain(name, hint)
+
+    def _plain(self, name: str, hint: Any) -> str:
         if hint is int:
             return str(self._integer(name))
         if hint is bool:
             return self.random.choice(("true", "false"))
-        return "2.5" if hint not in (str, Any) else self._text(name)
+        return self._text(name) if hint in (str, Any) else "2.5"
 
     def _integer(self, name: str) -> int:
         now = int(time.time())
@@ -290,3 +287,13 @@ async def test_calls_that_are_made_up_are_answered(
         for call, answer in _play(seed, 700):
             _require_sound(call, answer)
             assert not caplog.records, (call, caplog.text)
+
+
+@pytest.mark.proof
+async def test_many_more_of_them_are_answered(caplog: pytest.LogCaptureFixture) -> None:
+    first = random.SystemRandom().randrange(10**9)
+    with caplog.at_level(logging.ERROR, "stripe_sandbox"):
+        for seed in range(first, first + 100):
+            for call, answer in _play(seed, 1500):
+                _require_sound(call, answer)
+                assert not caplog.records, (seed, call, caplog.text)

@@ -100,6 +100,13 @@ async def test_every_movement_is_itemized(bench: Bench) -> None:
     assert list(paid) == (await types.retrieve_async(ACTIVITY)).default_columns
 
 
+async def test_refunds_and_disputes_are_reported_by_their_category(bench: Bench) -> None:
+    await trade(bench)
+    for category, gross in (("refund", "-20.05"), ("dispute", "-123.45")):
+        lines = await report(bench, ACTIVITY, currency="usd", reporting_category=category)
+        assert figures(lines, "reporting_category", "gross") == [(category, gross)]
+
+
 async def test_payouts_are_reported_apart(bench: Bench) -> None:
     await trade(bench)
     (line,) = await report(bench, "payouts.itemized.3")

@@ -104,6 +104,11 @@ ROUTES = {
     ),
     "POST /api/v1/stripe/subscriptions/{id}/pause": once("<subscription>"),
     "GET /api/v1/financial/subscriptions/{user_id}/summary": owner(id="<owner>"),
+    "GET /api/v1/financial/credits/{user_id}": owner(id="<owner>"),
+    "POST /api/v1/financial/credits/{user_id}/add": Route(
+        403, 403, 200, 200, {"amount": 50}, "<owner>"
+    ),
+    "POST /api/v1/financial/credits/{user_id}/spend": owner({"amount": 10}, id="<owner>"),
     "GET /api/v1/stripe/events": admins(),
     "POST /api/v1/stripe/events/replay": admins({"state": ["dead"], "dry_run": True}),
     "GET /api/v1/stripe/switches": admins(),

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from payments.core import migrations
 from payments.sync.account import WrongAccount
+from service.accounts import PACK, sell
 from service.variants import Wire, application, served
 from world import BOOKING, Database, Json, World, open_world
 
@@ -229,9 +230,16 @@ async def test_the_examples_of_the_specification_are_accepted(world: World) -> N
     for example in schemas["BookingCreate"]["examples"]:
         await world.ask("POST", "/bookings", example, status=201, role="service")
     booking = await world.book(**{key: BOOKING[key] for key in ("guests", "menu")})
-    for example in schemas["CheckoutSessionCreate"]["examples"]:
-        body = example | {"booking_id": booking["id"]}
-        await world.ask("POST", "/stripe/create-checkout-session", body)
-    for example in schemas["PaymentIntentCreate"]["examples"]:
-        body = example | {"booking_id": booking["id"]}
-        await world.ask("POST", "/stripe/create-payment-intent", body)
+    await sell(world, PACK)
+    here = {"booking_id": booking["id"], "product_id": PACK.key}
+    for name, path in (
+        ("CheckoutSessionCreate", "create-checkout-session"),
+        ("PaymentIntentCreate", "create-payment-intent"),
+    ):
+        for example in schemas[name]["examples"]:
+            body = {key: here.get(key, value) for key, value in example.items()}
+            await world.ask("POST", f"/stripe/{path}", body)
+    for act in ("add", "spend"):
+        for example in schemas["CreditsMove"]["examples"]:
+            path = f"/financial/credits/u-1/{act}"
+            await world.ask("POST", path, example, role="service")

@@ -45,6 +45,10 @@ DRIFT = Gauge(
 RECONCILED = Gauge(
     "payments_reconciled_timestamp_seconds", "When the last complete reconciliation ended"
 )
+CREDITS = Counter("payments_credits_total", "Credits that were moved, by kind", ("kind",))
+CREDIT_SHORTFALLS = Counter(
+    "payments_credit_shortfalls_total", "Attempts to spend more credits than there were"
+)
 ALERTS = Counter("payments_alerts_total", "Things a person should look at", ("kind",))
 
 SECRET_VALUE: Final = re.compile(

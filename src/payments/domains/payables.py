@@ -75,6 +75,29 @@ class Payable(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """So many of a product, for somebody."""
+
+    product: str
+    quantity: int
+    user: str
+    email: str | None
+
+
+@runtime_checkable
+class Shop(Payable, Protocol):
+    """A payable that comes into being when it is ordered."""
+
+    async def order(self, tx: AsyncConnection, order: Order, *, now: datetime) -> str:
+        """The id of what is to be paid: the same for the same order, until it is.
+
+        Raises:
+            Invalid: there is no such product, or it is not sold like this.
+        """
+        ...
+
+
 Payables = Mapping[str, Payable]
 
 

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from stripe._stripe_object import UntypedStripeObject
 from typing_extensions import TypedDict, get_type_hints, is_typeddict
 
-from stripe_sandbox.contract.errors import StripeError, invalid
+from stripe_sandbox.contract.errors import StripeError, invalid, missing
 from stripe_sandbox.contract.routes import Route
 
 _OPTIONS = frozenset(request_options.RequestOptions.__annotations__)
@@ -125,7 +125,7 @@ def _refusal(error: ValidationError, given: dict[str, Any]) -> StripeError:
     if kind == "extra_forbidden":
         return invalid(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
     if kind == "missing":
-        return invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+        return missing(name)
     return _wrong_value(place, name, problem)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from stripe_sandbox.contract.errors import invalid, no_such, not_simulated
 from stripe_sandbox.contract.responses import Body, fields, resource_class
 from stripe_sandbox.engine.registry import Filter, Having, Resource
-from stripe_sandbox.engine.table import Table
+from stripe_sandbox.engine.table import Table, created_of
 from stripe_sandbox.engine.work import Work
 
 _PAGING = frozenset({"limit", "starting_after", "ending_before", "expand"})
@@ -139,6 +139,7 @@ def within(field: str) -> Filter:
 
     def test(body: Body, wanted: Any) -> bool:
         bounds = wanted if isinstance(wanted, dict) else {"gte": wanted, "lte": wanted}
-        return all(_COMPARE[name](body[field], bound) for name, bound in bounds.items())
+        at = created_of(body) if field == "created" else body[field]
+        return at is not None and all(_COMPARE[name](at, bound) for name, bound in bounds.items())
 
     return test

@@ -65,6 +65,7 @@ class Resource:
         filters: list parameters that are no plain comparison with the field of the same name.
         narrow: for such parameters the field and the values that an index can find first.
         search: the fields its search knows.
+        search_paths: where those stand that have another name on the object.
         refresh: called before objects of this kind are read.
     """
 
@@ -75,6 +76,7 @@ class Resource:
     filters: Mapping[str, Filter] = field(default_factory=dict)
     narrow: Mapping[str, Callable[[Any], Having | None]] = field(default_factory=dict)
     search: frozenset[str] = frozenset()
+    search_paths: Mapping[str, str] = field(default_factory=dict)
     refresh: Job | None = None
     behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)
     jobs: dict[str, Job] = field(default_factory=dict, init=False)

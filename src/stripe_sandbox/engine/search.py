@@ -100,6 +100,7 @@ def _clause(token: re.Match[str], resource: Resource) -> _Clause:
     if token["operator"] == "~" and len(value) < _SHORTEST_SUBSTRING:
         raise invalid("A substring search needs at least 3 characters.", param="query")
     missing = bare is not None and bare.lower() == "null"
+    field = resource.search_paths.get(field, field)
     return _Clause(
         field, token["key"], token["operator"], None if missing else value, bool(token["minus"])
     )

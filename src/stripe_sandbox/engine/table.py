@@ -36,7 +36,7 @@ class Table:
     def refile(self, key: str, before: Row) -> None:
         """Bring the indexes up to date with a row that has changed."""
         row, position = self.rows[key], self._positions[key]
-        self._in_order_of_time &= row.get("created") == before.get("created")
+        self._in_order_of_time &= created_of(row) == created_of(before)
         for field, index in self._indexes.items():
             old, new = value_of(before, field), value_of(row, field)
             if old != new:
@@ -78,7 +78,7 @@ class Table:
         return bisect_right(self._latest, created) if self._in_order_of_time else len(self._keys)
 
     def _append(self, key: str, row: Row) -> None:
-        created = row.get("created", 0)
+        created = created_of(row)
         latest = self._latest[-1] if self._latest else created
         self._in_order_of_time &= latest <= created
         self._positions[key] = len(self._keys)
@@ -108,6 +108,12 @@ class Table:
         self._keys, self._positions, self._latest, self._indexes = [], {}, [], {}
         for key in living:
             self._append(key, self.rows[key])
+
+
+def created_of(row: Row) -> int:
+    """When a row was made, for which invoice items have another word."""
+    created: int = row.get("created") or row.get("date") or 0
+    return created
 
 
 def value_of(row: Row, field: str) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import discounts, invoicing
+from stripe_sandbox.flows.following import follow_processing
 from stripe_sandbox.flows.invoice_lines import price_line
 from stripe_sandbox.flows.invoice_payments import follow_success
 from stripe_sandbox.flows.subscribing import subscribe
@@ -54,6 +55,8 @@ def _begin_subscription(work: Work, session: Body, intent: Body | None) -> None:
         params["default_payment_method"] = intent["payment_method"]
     paid_by = intent if intent and intent["object"] == "payment_intent" else None
     subscription = subscribe(work, customer, params, paid_by=paid_by)
+    if paid_by and paid_by["status"] == "processing":
+        follow_processing(work, paid_by)
     invoice = subscription["latest_invoice"]
     work.change(session, subscription=subscription["id"], invoice=invoice)
 

@@ -1,6 +1,6 @@
 """What a Checkout Session may be asked for: each mode has parameters of its own."""
 
-from stripe_sandbox.contract.errors import StripeError, invalid, not_simulated
+from stripe_sandbox.contract.errors import StripeError, invalid, missing, not_simulated
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.urls import require_url
@@ -102,7 +102,7 @@ def expiry(work: Work, params: Body) -> int:
 
 def _require(params: Body, name: str) -> None:
     if name not in params:
-        raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+        raise missing(name)
 
 
 def _require_way_back(params: Body) -> None:

@@ -116,25 +116,17 @@ def _give_back(work: Work, invoice: Body, note: Body, params: Body) -> None:
         work.change(note, customer_balance_transaction=booked["id"])
 
 
-def _payer(work: Work, invoice: Body) -> str:
-    payments = work.every("invoice_payment", invoice=invoice["id"], status="paid")
-    payment = next(payments, None)
-    if payment is None:
-        text = "There is no payment of this invoice to refund."
-        raise refused(text, param="refund_amount")
-    intent: str = payment["payment"]["payment_intent"]
-    return intent
+def _payer(work: Work, invoice: Body) -> object:
+    for payment in work.every("invoice_payment", invoice=invoice["id"], status="paid"):
+        return payment["payment"]["payment_intent"]
+    raise refused("There is no payment of this invoice to refund.", param="refund_amount")
 
 
 def _tell_invoice(work: Work, invoice: Body, *, before: int, after: int) -> None:
     lowered = {name: invoice[name] - before for name in ("amount_due", "amount_remaining")}
-    credited = {
-        name: invoice[name] + amount
-        for name, amount in (
-            ("post_payment_credit_notes_amount", after),
-            ("pre_payment_credit_notes_amount", before),
-        )
-    }
+    by_time = {"post_payment": after, "pre_payment": before}
+    names = {f"{time}_credit_notes_amount": amount for time, amount in by_time.items()}
+    credited = {name: invoice[name] + amount for name, amount in names.items()}
     work.announce("invoice.updated", invoice, **lowered, **credited)
     if before and invoice["amount_remaining"]:
         invoice_payments.ask_for(work, invoice, invoice["amount_remaining"])

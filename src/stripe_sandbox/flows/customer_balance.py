@@ -7,11 +7,26 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.money import least_charge
 
+_ENDED = ("canceled", "incomplete_expired")
+
 
 def bill_in(work: Work, customer: Body, currency: str) -> None:
-    """The first bill settles in which currency a customer is billed."""
-    if customer["currency"] is None:
+    """The first bill settles in which currency a customer is billed, while anything is billed."""
+    held = customer["currency"]
+    if held is None:
         work.announce("customer.updated", customer, currency=currency)
+    elif held != currency and _is_billed(work, customer, held):
+        raise refused(
+            "You cannot combine currencies on a single customer. This customer has an active"
+            " subscription, subscription schedule, discount, quote, or invoice item with currency"
+            f" {held}"
+        )
+
+
+def _is_billed(work: Work, customer: Body, currency: str) -> bool:
+    mine = {"customer": customer["id"], "currency": currency}
+    living = (s for s in work.every("subscription", **mine) if s["status"] not in _ENDED)
+    return any(living) or any(work.every("invoiceitem", **mine, invoice=None))
 
 
 def balance_in(customer: Body, currency: str) -> int:

@@ -1,7 +1,7 @@
 """Lines of invoices: what a price, or an invoice item, puts on an invoice."""
 
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TypedDict, Unpack
+from typing import Any
 
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.work import Work
@@ -11,70 +11,38 @@ _SHARED = "amount currency description discountable discounts metadata period pr
 SHOWN = 10  # of the lines inside an invoice; the others are on the pages of its list
 
 
-class LineDetails(TypedDict, total=False):
-    """What is said of a line besides its price.
-
-    Attributes:
-        subscription: the subscription it bills, with `item`, the item of it.
-        amount: in place of the price times the quantity.
-    """
-
-    subscription: Body | None
-    item: Body | None
-    proration: bool
-    amount: int | None
-    description: str | None
-    metadata: Body
-    discounts: list[str]
-
-
 def price_line(
-    work: Work,
-    *,
-    price: Body,
-    quantity: int,
-    period: tuple[int, int],
-    **details: Unpack[LineDetails],
+    work: Work, *, price: Body, quantity: int, period: tuple[int, int], **fields: Any
 ) -> Body:
-    """A line that no invoice has yet: `invoicing.add_line` puts it on one."""
-    amount, item = details.get("amount"), details.get("item")
-    proration = details.get("proration", False)
-    subscription = (details.get("subscription") or {}).get("id")
-    parent = item and {
-        "type": "subscription_item_details",
-        "subscription_item_details": {
-            "proration": proration,
-            "subscription": subscription,
-            "subscription_item": item["id"],
-        },
+    """A line that no invoice has yet: `invoicing.add_line` puts it on one.
+
+    The fields stand in place of what the price says.
+    """
+    said = {
+        "amount": times(price, quantity),
+        "currency": price["currency"],
+        "description": describe(work, price, quantity),
+        "discountable": True,
+        "discounts": [],
+        "metadata": {},
+        "period": {"start": period[0], "end": period[1]},
+        "pricing": pricing_of(price),
     }
-    return _line(
-        work,
-        amount=times(price, quantity) if amount is None else amount,
-        currency=price["currency"],
-        description=details.get("description") or describe(work, price, quantity),
-        discountable=not proration,
-        discounts=details.get("discounts", []),
-        metadata=details.get("metadata", {}),
-        parent=parent,
-        period={"start": period[0], "end": period[1]},
-        pricing=pricing_of(price),
-        quantity=quantity,
-        subscription=subscription,
-    )
+    return _line(work, quantity=quantity, **{**said, **fields})
 
 
 def item_line(work: Work, item: Body) -> Body:
     """What an invoice item puts on an invoice."""
     subscription = subscription_id(item)
-    parent = {
-        "type": "invoice_item_details",
-        "invoice_item_details": {
-            "invoice_item": item["id"],
-            "proration": item["proration"],
-            "subscription": subscription,
-        },
+    of = ((item["parent"] or {}).get("subscription_details") or {}).get("subscription_item")
+    details = {
+        "invoice_item": item["id"],
+        "proration": item["proration"],
+        "subscription": subscription,
+        **({"subscription_item": of} if of else {}),
     }
+    type = "subscription_item_details" if of else "invoice_item_details"
+    parent = {"type": type, type: details}
     shown = {name: item[name] for name in _SHARED.split()}
     return _line(work, parent=parent, subscription=subscription, **shown)
 
@@ -112,7 +80,8 @@ def lines_of(work: Work, invoice: Body) -> list[Body]:
 
 def item_of(work: Work, line: Body) -> Body | None:
     """The invoice item behind a line."""
-    details = (line["parent"] or {}).get("invoice_item_details") or {}
+    parent = line["parent"] or {}
+    details = parent.get(parent.get("type", "")) or {}
     return work.get("invoiceitem", details.get("invoice_item"))
 
 
@@ -122,7 +91,7 @@ def subscription_id(body: Body) -> str | None:
     return details.get("subscription")
 
 
-def _line(work: Work, *, amount: int, quantity: int, **fields: object) -> Body:
+def _line(work: Work, *, amount: int, quantity: int, **fields: Any) -> Body:
     shown = {
         "id": work.new_id("line_item"),
         "amount": amount,

@@ -69,13 +69,13 @@ def settle(work: Work, invoice: Body, **changes: Any) -> None:
         status_transitions={**invoice["status_transitions"], "paid_at": work.now},
     )
     work.emit("invoice.paid", invoice)
-    work.emit("invoice.payment_succeeded", invoice)
+    if "amount_paid_off_stripe" not in changes:
+        work.emit("invoice.payment_succeeded", invoice)
 
 
 def fail(work: Work, invoice: Body) -> None:
     """An attempt has failed; what is collected automatically is tried again later."""
-    retry = work.note(invoice["id"]).get("retrying", False)
-    count = invoice["attempt_count"] + (1 if retry or not invoice["attempt_count"] else 0)
+    count = _counted(work, invoice)
     work.announce(
         "invoice.updated",
         invoice,
@@ -112,35 +112,32 @@ def stop(work: Work, invoice: Body) -> None:
 
 def follow_success(work: Work, intent: Body) -> None:
     invoice, payment = _paid_by(work, intent)
-    if invoice is None or payment is None or invoice["status"] not in _PAYABLE:
+    if not payment or invoice["status"] not in _PAYABLE:
         return
-    times = {**payment["status_transitions"], "paid_at": work.now}
     amount = intent["amount_received"]
-    work.change(payment, amount_paid=amount, status="paid", status_transitions=times)
+    _end(work, payment, "paid", amount_paid=amount)
     work.emit("invoice_payment.paid", payment)
-    first = invoice["attempt_count"] == 0
-    settle(work, invoice, amount_paid=amount, attempt_count=1 if first else _counted(work, invoice))
+    settle(work, invoice, amount_paid=amount, attempt_count=_counted(work, invoice))
 
 
 def follow_failure(work: Work, intent: Body) -> None:
     invoice, _ = _paid_by(work, intent)
-    if invoice is not None and invoice["status"] in _PAYABLE:
+    if invoice.get("status") in _PAYABLE:
         fail(work, invoice)
 
 
 def follow_challenge(work: Work, intent: Body) -> None:
     invoice, _ = _paid_by(work, intent)
-    if invoice is not None:
+    if invoice:
         work.emit("invoice.payment_action_required", invoice)
 
 
 def follow_cancellation(work: Work, intent: Body) -> Body | None:
     """Returns the invoice that has lost its only way to be paid."""
     invoice, payment = _paid_by(work, intent)
-    if invoice is None or payment is None:
+    if not payment:
         return None
-    times = {**payment["status_transitions"], "canceled_at": work.now}
-    work.change(payment, status="canceled", status_transitions=times)
+    _end(work, payment, "canceled")
     return invoice if invoice["status"] in _PAYABLE else None
 
 
@@ -175,11 +172,19 @@ def _new_intent(work: Work, invoice: Body) -> Body:
         automatic_payment_methods=None,
         currency=invoice["currency"],
         customer=invoice["customer"],
-        description=f"Invoice {invoice['number']}",
+        description=_description(invoice),
         payment_method_types=[type for type in paying.TYPES if type in types],
         setup_future_usage="off_session" if invoice["parent"] else None,
         statement_descriptor=invoice["statement_descriptor"],
     )
+
+
+def _description(invoice: Body) -> str:
+    """Stripe's words for what a payment is for."""
+    if not invoice["parent"]:
+        return f"Invoice {invoice['number']}"
+    begins = invoice["billing_reason"] == "subscription_create"
+    return "Subscription creation" if begins else "Subscription update"
 
 
 def _next_attempt(work: Work, invoice: Body, count: int) -> int | None:
@@ -187,26 +192,29 @@ def _next_attempt(work: Work, invoice: Body, count: int) -> int | None:
     automatic = invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically"
     if not automatic or invoice["billing_reason"] == "subscription_create":
         return None
-    note = work.note(invoice["id"])
-    first = note.get("first_attempt") or work.now
+    first = work.note(invoice["id"]).get("first_attempt") or work.now
     work.remember(invoice["id"], first_attempt=first)
     due = (first + days * _DAY for days in RETRY_AFTER[count - 1 :])
     return next((at for at in due if at > work.now), None)
 
 
 def _counted(work: Work, invoice: Body) -> int:
-    """Only the first attempt and automatic ones are counted."""
+    """The attempts with this one: only the first and automatic ones are counted."""
     count: int = invoice["attempt_count"]
-    return count + bool(work.note(invoice["id"]).get("retrying"))
+    return count + bool(count == 0 or work.note(invoice["id"]).get("retrying"))
 
 
-def _paid_by(work: Work, intent: Body) -> tuple[Body | None, Body | None]:
-    invoice = work.get("invoice", work.note(intent["id"]).get("invoice"))
-    if invoice is None:
-        return None, None
-    payments = work.every("invoice_payment", invoice=invoice["id"])
+def _end(work: Work, payment: Body, status: str, **changes: Any) -> None:
+    times = {**payment["status_transitions"], f"{status}_at": work.now}
+    work.change(payment, status=status, status_transitions=times, **changes)
+
+
+def _paid_by(work: Work, intent: Body) -> tuple[Body, Body]:
+    """The invoice and the invoice payment that an intent pays; empty where it pays none."""
+    invoice = work.get("invoice", work.note(intent["id"]).get("invoice")) or {}
+    payments = work.every("invoice_payment", invoice=invoice["id"]) if invoice else ()
     mine = (p for p in payments if p["payment"]["payment_intent"] == intent["id"])
-    return invoice, next(mine, None)
+    return invoice, next(mine, {})
 
 
 def _no_method() -> StripeError:

@@ -57,12 +57,23 @@ def draft(
     return invoice
 
 
+def follow_customer(work: Work, customer: Body) -> None:
+    """A draft says of its customer what is true now, until it is being finalised."""
+    for invoice in list(work.every("invoice", customer=customer["id"], status="draft")):
+        if work.note(invoice["id"]).get("closing"):
+            continue
+        work.change(invoice, **_copied(customer))
+        retotal(work, invoice)
+
+
 def pending_lines(
     work: Work, customer: Body, currency: str, subscription: str | None = None
 ) -> list[Body]:
     """Lines out of the items that wait for an invoice, the newest first."""
     waiting = work.every("invoiceitem", customer=customer["id"], invoice=None, currency=currency)
     lines = [item_line(work, item) for item in waiting]
+    if subscription is None:
+        return lines  # only what is billed by itself leaves the items of other subscriptions alone
     return [line for line in lines if line["subscription"] in (None, subscription)]
 
 
@@ -117,19 +128,20 @@ def finalize(work: Work, invoice: Body, *, intent: Body | None = None) -> None:
     `intent` has paid it already, or will: else a new payment intent is made.
     """
     if invoice["status"] != "draft":
-        raise refused(
-            "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
-            code="invoice_not_editable",
-        )
+        text = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
+        raise refused(text, code="invoice_not_editable")
     work.unschedule(FINALIZE, invoice)
     retotal(work, invoice)
     customer = work.find("customer", invoice["customer"])
+    work.remember(invoice["id"], closing=True)
     settled = settle_balance(work, invoice, customer)
+    sent = invoice["collection_method"] == "send_invoice"
+    due_date = invoice["due_date"] or (due_in(work, _UNLESS_SAID) if sent else None)
     url = f"{work.config.base_url}/i/{invoice['id']}"
     new = {
         **settled,
         "automatically_finalizes_at": None,
-        "due_date": _due_date(work, invoice),
+        "due_date": due_date,
         "effective_at": work.now,
         "hosted_invoice_url": url,
         "invoice_pdf": f"{url}/pdf",
@@ -191,9 +203,8 @@ def due_in(work: Work, days: int) -> int:
 def send(work: Work, invoice: Body) -> None:
     """Send it to the customer, which here is an event only."""
     if invoice["collection_method"] != "send_invoice":
-        raise refused(
-            "You can only manually send an invoice if its collection method is 'send_invoice'."
-        )
+        text = "You can only manually send an invoice if its collection method is 'send_invoice'."
+        raise refused(text)
     if invoice["status"] == "draft":
         finalize(work, invoice)
     work.emit("invoice.sent", invoice)
@@ -231,20 +242,8 @@ def _is_due(work: Work, invoice: Body) -> bool:
 def _close(work: Work, invoice: Body, status: str, transition: str) -> None:
     invoice_payments.stop(work, invoice)
     times = {**invoice["status_transitions"], transition: work.now}
-    work.announce(
-        "invoice.updated",
-        invoice,
-        next_payment_attempt=None,
-        status=status,
-        status_transitions=times,
-    )
-
-
-def _due_date(work: Work, invoice: Body) -> int | None:
-    if invoice["collection_method"] == "charge_automatically":
-        return None
-    due: int = invoice["due_date"] or due_in(work, _UNLESS_SAID)
-    return due
+    new = {"next_payment_attempt": None, "status": status, "status_transitions": times}
+    work.announce("invoice.updated", invoice, **new)
 
 
 def _next_number(work: Work, customer: Body) -> str:
@@ -255,9 +254,15 @@ def _next_number(work: Work, customer: Body) -> str:
 
 def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
     """What an invoice says unless it is told otherwise, and of its customer as it is now."""
-    names = ("address", "email", "name", "phone", "shipping", "tax_exempt")
+    parent = subscription and {
+        "type": "subscription_details",
+        "subscription_details": {
+            "metadata": dict(subscription["metadata"]),
+            "subscription": subscription["id"],
+        },
+    }
     return {
-        **{f"customer_{name}": customer[name] for name in names},
+        **_copied(customer),
         "account_country": "US",
         "account_name": "Offline sandbox",
         "auto_advance": subscription is not None,
@@ -266,18 +271,13 @@ def _defaults(work: Work, customer: Body, subscription: Body | None) -> Body:
         "customer": customer["id"],
         "customer_tax_ids": [],
         "discounts": inherited(work, customer, subscription),
-        "parent": _parent(subscription),
+        "parent": parent,
         "period_end": work.now,
         "period_start": work.now,
         "test_clock": customer["test_clock"],
     }
 
 
-def _parent(subscription: Body | None) -> Body | None:
-    return subscription and {
-        "type": "subscription_details",
-        "subscription_details": {
-            "metadata": dict(subscription["metadata"]),
-            "subscription": subscription["id"],
-        },
-    }
+def _copied(customer: Body) -> Body:
+    names = ("address", "email", "name", "phone", "shipping", "tax_exempt")
+    return {f"customer_{name}": customer[name] for name in names}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stripe_sandbox.contract.errors import invalid, no_such, refused
+from stripe_sandbox.contract.errors import missing, no_such, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.periods import Period, period_around
@@ -30,7 +30,7 @@ def change_items(work: Work, subscription: Body, items: list[Body]) -> bool:
             moved |= _change(work, subscription, wished, at)
         elif "price" not in wished:
             name = f"{at}[price]"
-            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+            raise missing(name)
         else:
             period = _period_from_now(work, subscription, wished["price"]["recurring"])
             new_item(work, subscription, wished, period=period)

@@ -4,6 +4,7 @@ import secrets
 
 from stripe_sandbox.contract.errors import invalid, not_simulated
 from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.reckoning import Reckoning, taken
@@ -26,10 +27,8 @@ def new_lines(work: Work, items: list[Body]) -> list[Body]:
 
 def priced_lines(work: Work, lines: list[Body], bill: Reckoning) -> list[Body]:
     """The lines with what discounts take off them and what taxes add."""
-    return [
-        _priced_line(work, *of_line)
-        for of_line in zip(lines, bill.deductions, bill.taxes, strict=True)
-    ]
+    parts = zip(lines, bill.deductions, bill.taxes, strict=True)
+    return [_priced_line(work, *part) for part in parts]
 
 
 def _priced_line(work: Work, line: Body, deducted: list[Body], taxed: list[Body]) -> Body:
@@ -60,9 +59,7 @@ def as_list(lines: list[Body], *, url: str) -> Body:
 
 
 def _line(work: Work, item: Body, at: str) -> Body:
-    for name in item:
-        if name not in _TAKES:
-            raise not_simulated(f"the parameter {at}[{name}]")
+    require_simulated(item, _TAKES, where=at)
     price = _price(work, item, at)
     if price["unit_amount"] is None:
         raise not_simulated("prices with fractions of a minor unit in line items")

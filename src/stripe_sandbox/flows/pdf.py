@@ -1,31 +1,27 @@
 """A small PDF of plain lines, as invoices, credit notes and quotes are downloaded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-_PER_PAGE = 48
-_FIRST = "72 770 Td 15 TL"
+_WIDTH, _HEIGHT = 595, 842  # of A4
+_MARGIN, _LEADING = 72, 15
 
 
 def pdf_of(lines: Sequence[str]) -> bytes:
-    """Text on pages of A4; what the standard font does not have becomes a question mark."""
-    texts = [lines[i : i + _PER_PAGE] for i in range(0, len(lines), _PER_PAGE)] or [[]]
-    return _assembled(list(_objects(texts)))
-
-
-def _objects(texts: list[Sequence[str]]) -> Iterator[bytes]:
-    """Catalogue, pages and font, then each page with its text."""
-    kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(len(texts)))
-    yield b"<< /Type /Catalog /Pages 2 0 R >>"
-    yield f"<< /Type /Pages /Kids [{kids}] /Count {len(texts)} >>".encode()
-    yield b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
-    for i, text in enumerate(texts):
-        yield (
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842]"
-            f" /Resources << /Font << /F1 3 0 R >> >> /Contents {5 + 2 * i} 0 R >>"
-        ).encode()
-        shown = b"".join(b"(%s) Tj T*\n" % _escaped(line) for line in text)
-        stream = b"BT /F1 11 Tf %s\n%sET" % (_FIRST.encode(), shown)
-        yield b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream)
+    """Text on one page, A4 or longer; what the standard font does not have becomes a question
+    mark.
+    """
+    height = max(_HEIGHT, 2 * _MARGIN + _LEADING * len(lines))
+    shown = b"".join(b"(%s) Tj T*\n" % _escaped(line) for line in lines)
+    start = b"BT /F1 11 Tf %d %d Td %d TL" % (_MARGIN, height - _MARGIN, _LEADING)
+    stream = b"%s\n%sET" % (start, shown)
+    return _assembled(
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Contents 5 0 R"
+        b" /Resources << /Font << /F1 3 0 R >> >> >>" % (_WIDTH, height),
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+    )
 
 
 def _escaped(line: str) -> bytes:
@@ -35,7 +31,7 @@ def _escaped(line: str) -> bytes:
     return plain
 
 
-def _assembled(objects: list[bytes]) -> bytes:
+def _assembled(*objects: bytes) -> bytes:
     """The objects one after the other, and the table that says where each begins."""
     file, places = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, start=1):

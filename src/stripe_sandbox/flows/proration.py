@@ -84,4 +84,4 @@ def _description(work: Work, item: Body, start: int, what: str) -> str:
     quantity = item["quantity"]
     often = "" if quantity == 1 else f"{quantity} \N{MULTIPLICATION SIGN} "
     day = datetime.fromtimestamp(start, UTC)
-    return f"{what} {often}{product.get('name')} after {day.day} {day:%b %Y}"
+    return f"{what} {often}{product.get('name')} after {day:%d %b %Y}"

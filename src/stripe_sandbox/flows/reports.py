@@ -23,10 +23,12 @@ class Query:
     start: int
     end: int
     currency: str | None = None
+    reporting_category: str | None = None
 
     def takes(self, transaction: Body) -> bool:
         wanted = self.currency in (None, transaction["currency"])
-        return wanted and self.start <= transaction["created"] < self.end
+        category = self.reporting_category in (None, transaction["reporting_category"])
+        return wanted and category and self.start <= transaction["created"] < self.end
 
 
 def as_csv(rows: Iterable[Row], columns: list[str]) -> bytes:

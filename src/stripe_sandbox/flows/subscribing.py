@@ -1,6 +1,6 @@
 """A subscription from its terms to its first invoice."""
 
-from stripe_sandbox.contract.errors import invalid, not_simulated
+from stripe_sandbox.contract.errors import invalid, missing, not_simulated
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
@@ -44,12 +44,12 @@ def subscribe(work: Work, customer: Body, params: Body, *, paid_by: Body | None 
     """
     require_sound(work, customer, params, collection=_collection(params))
     if not params.get("items"):
-        raise invalid("Missing required param: items.", code="parameter_missing", param="items")
+        raise missing("items")
     items = [priced(work, item, at=f"items[{i}]") for i, item in enumerate(params["items"])]
     for i, item in enumerate(items):
         if "price" not in item:
             name = f"items[{i}][price]"
-            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+            raise missing(name)
     subscription = _new(work, customer, params, items)
     anchor = subscription["billing_cycle_anchor"]
     for item in items:
@@ -59,6 +59,8 @@ def subscribe(work: Work, customer: Body, params: Body, *, paid_by: Body | None 
     work.change(subscription, **planned_end(work, subscription, params))
     cut_short(work, subscription)
     work.change(subscription, items=shown(work, subscription))
+    if params.get("payment_behavior") == "default_incomplete" and subscription["trial_end"]:
+        _ask_for_method(work, subscription)
     work.emit("customer.subscription.created", subscription)
     for discount in in_force(work, subscription):
         work.emit("customer.discount.created", discount)
@@ -119,7 +121,8 @@ def _bill_first(work: Work, subscription: Body, params: Body, paid_by: Body | No
     behavior = params.get("payment_behavior", "allow_incomplete")
     off_session = params.get("off_session", False)
     collect(work, subscription, invoice, behavior=behavior, off_session=off_session)
-    if behavior == "default_incomplete" and invoice["status"] == "paid":
+    asked = subscription["pending_setup_intent"] is not None
+    if behavior == "default_incomplete" and invoice["status"] == "paid" and not asked:
         _ask_for_method(work, subscription)
 
 

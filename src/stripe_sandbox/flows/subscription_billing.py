@@ -1,7 +1,7 @@
 """What a subscription bills: its lines, its pending items, its invoices, and how these are paid."""
 
 from collections.abc import Iterable
-from typing import Any, Unpack
+from typing import Any
 
 from stripe_sandbox.contract.errors import CardDeclined, StripeError
 from stripe_sandbox.contract.responses import Body
@@ -9,7 +9,6 @@ from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.invoice_lines import (
-    LineDetails,
     lines_of,
     price_line,
     pricing_of,
@@ -159,23 +158,15 @@ def pending_of(work: Work, subscription: Body) -> list[Body]:
 
 def _note_billed(work: Work, line: Body) -> None:
     details = (line["parent"] or {}).get("subscription_item_details")
-    if details:
+    if details and not details["invoice_item"]:
         net = line["amount"] - sum(entry["amount"] for entry in line["discount_amounts"])
         item, period = {"id": details["subscription_item"]}, line["period"]
         note_billed(work, item, net, (period["start"], period["end"]))
 
 
 def _share_line(work: Work, subscription: Body, share: Share) -> Body:
-    line = _line(
-        work,
-        subscription,
-        share.item,
-        period=share.period,
-        proration=True,
-        amount=share.amount,
-        description=share.description,
-    )
-    return {**line, "discountable": True}
+    shown = {"amount": share.amount, "description": share.description}
+    return _line(work, subscription, share.item, period=share.period, proration=True, **shown)
 
 
 def _trial_line(work: Work, subscription: Body, item: Body) -> Body:
@@ -185,10 +176,11 @@ def _trial_line(work: Work, subscription: Body, item: Body) -> Body:
 
 
 def _line(
-    work: Work, of: Body, billed: Body, *, period: Period, **details: Unpack[LineDetails]
+    work: Work, of: Body, billed: Body, *, period: Period, proration: bool = False, **fields: Any
 ) -> Body:
     """A line of this subscription for this item."""
-    details["subscription"], details["item"] = of, billed
-    return price_line(
-        work, price=billed["price"], quantity=billed["quantity"], period=period, **details
-    )
+    details = {"proration": proration, "subscription": of["id"], "subscription_item": billed["id"]}
+    parent = {"type": "subscription_item_details", "subscription_item_details": details}
+    fields |= {"metadata": dict(of["metadata"]), "parent": parent, "subscription": of["id"]}
+    price, quantity = billed["price"], billed["quantity"]
+    return price_line(work, price=price, quantity=quantity, period=period, **fields)

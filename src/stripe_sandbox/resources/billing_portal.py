@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stripe_sandbox.contract.errors import invalid, not_simulated
+from stripe_sandbox.contract.errors import invalid, missing, not_simulated
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
@@ -101,8 +101,7 @@ def update_configuration(work: Work, params: Body, configuration: str) -> Body:
 )
 def create_session(work: Work, params: Body) -> Body:
     if "customer" not in params:
-        text = "Missing required param: customer."
-        raise invalid(text, code="parameter_missing", param="customer")
+        raise missing("customer")
     customer = work.find("customer", params["customer"], param="customer")
     configuration = _configuration(work, params)
     require_url(params.get("return_url"), param="return_url")
@@ -170,7 +169,7 @@ def _about(work: Work, flow: Body) -> Body:
     about, param = flow.get(type, {}), f"flow_data[{type}]"
     require_simulated(about, frozenset({"subscription"}), where=param)
     if not about:
-        raise invalid(f"Missing required param: {param}.", code="parameter_missing", param=param)
+        raise missing(param)
     work.find("subscription", about["subscription"], param=f"{param}[subscription]")
     return {type: about}
 

@@ -42,6 +42,7 @@ _PRODUCT = (
     "active description images marketing_features metadata name package_dimensions shippable"
     " statement_descriptor tax_code unit_label url"
 )
+_LONGEST = {"day": 1095, "week": 156, "month": 36, "year": 3}
 _PRICE = "active lookup_key metadata nickname tax_behavior"
 
 
@@ -121,6 +122,7 @@ def new_price(work: Work, params: Body, *, at: str = "") -> Body:
     amount = _unit_amount(params, param=param.format("unit_amount"))
     _claim_lookup_key(work, params, besides=None)
     recurring = params.get("recurring")
+    _require_interval(recurring, param=param.format("recurring"))
     defaults = {
         "active": True,
         "billing_scheme": "per_unit",
@@ -140,6 +142,14 @@ def new_price(work: Work, params: Body, *, at: str = "") -> Body:
     )
     work.emit("price.created", price)
     return price
+
+
+def _require_interval(recurring: Body | None, *, param: str) -> None:
+    """At the longest three years."""
+    count = (recurring or {}).get("interval_count", 1)
+    if recurring and not 0 < count <= _LONGEST[recurring["interval"]]:
+        text = "The price's billing period must be at least one interval and at most three years."
+        raise invalid(text, param=f"{param}[interval_count]")
 
 
 def _product(work: Work, params: Body, *, param: str) -> Body:

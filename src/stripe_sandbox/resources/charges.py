@@ -27,6 +27,7 @@ charges = Resource(
             "payment_method_details.card.brand",
             "payment_method_details.card.exp_month",
             "payment_method_details.card.exp_year",
+            "payment_method_details.card.fingerprint",
             "payment_method_details.card.last4",
             "refunded",
             "status",

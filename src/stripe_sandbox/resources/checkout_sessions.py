@@ -2,7 +2,7 @@
 
 import secrets
 
-from stripe_sandbox.contract.errors import invalid
+from stripe_sandbox.contract.errors import invalid, missing
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes, given, merge_metadata
 from stripe_sandbox.engine.listing import page
@@ -132,7 +132,7 @@ def confirm(work: Work, params: Body, session: str) -> Body:
     body = work.find("checkout.session", session)
     for name in ("payment_method", "expected_amount"):
         if name not in params:
-            raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+            raise missing(name)
     if params["expected_amount"] != str(body["amount_total"] or 0):
         raise invalid(
             f"The expected amount {params['expected_amount']} is not the session's amount"
@@ -205,7 +205,7 @@ def _shipping_rate(work: Work, option: Body, at: str) -> Body:
     data = option.get("shipping_rate_data", {})
     if "fixed_amount" not in data:
         param = f"{at}[shipping_rate_data][fixed_amount]"
-        raise invalid(f"Missing required param: {param}.", code="parameter_missing", param=param)
+        raise missing(param)
     return work.create("shipping_rate", active=True, type="fixed_amount", **data)
 
 

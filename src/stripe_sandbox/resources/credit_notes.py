@@ -2,7 +2,6 @@
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
-from stripe_sandbox.engine.listing import page
 from stripe_sandbox.engine.plain import acts, updates
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
@@ -20,14 +19,6 @@ def create(work: Work, params: Body) -> Body:
     invoice = work.find("invoice", params["invoice"], param="invoice")
     fields = {"effective_at": work.now, **given(params, _FIELDS)}
     return crediting.credit(work, invoice, params, **fields)
-
-
-@credit_notes.on(
-    "get", "/v1/credit_notes/{credit_note}/lines", takes="limit starting_after ending_before"
-)
-def lines(work: Work, params: Body, credit_note: str) -> Body:
-    shown = work.find("credit_note", credit_note)["lines"]
-    return page(shown["data"], credit_note_lines.label, params, url=shown["url"])
 
 
 updates(credit_notes, "/v1/credit_notes/{id}", "memo metadata")

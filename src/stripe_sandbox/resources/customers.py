@@ -79,6 +79,29 @@ def new_customer(work: Work, **fields: Any) -> Body:
     return customer
 
 
+@customers.follows("invoice.payment_failed")
+def follow_failure(work: Work, invoice: Body) -> None:
+    if work.note(invoice["id"]).get("retrying"):
+        follow_delay(work, invoice)
+
+
+@customers.follows("invoice.overdue")
+def follow_delay(work: Work, invoice: Body) -> None:
+    _owe(work, invoice, delinquent=True)
+
+
+@customers.follows("invoice.paid", "invoice.marked_uncollectible")
+def follow_payment(work: Work, invoice: Body) -> None:
+    _owe(work, invoice, delinquent=False)
+
+
+def _owe(work: Work, invoice: Body, *, delinquent: bool) -> None:
+    """What last became of any invoice of a customer, by itself or by a payment."""
+    customer = work.get("customer", invoice["customer"])
+    if customer and not customer.get("deleted"):
+        work.announce("customer.updated", customer, delinquent=delinquent)
+
+
 def _method(work: Work, params: Body) -> Body | None:
     """The card that comes along; a source is one too."""
     name = "source" if "source" in params else "payment_method"

@@ -31,7 +31,15 @@ def create_preview(work: Work, params: Body) -> Body:
 def _draft(work: Work, customer: Body, subscription: Body | None, params: Body) -> Body:
     if subscription or "subscription_details" in params:
         details = params.get("subscription_details", {})
-        return next_invoice(work, customer, subscription, details)
+        invoice = next_invoice(work, customer, subscription, details)
+        if subscription and details.get("items"):
+            parent = invoice["parent"]
+            shown = {
+                **parent["subscription_details"],
+                "subscription_proration_date": details.get("proration_date", work.now),
+            }
+            work.change(invoice, parent={**parent, "subscription_details": shown})
+        return invoice
     currency = known_currency(params.get("currency") or customer["currency"] or "usd")
     lines = invoicing.pending_lines(work, customer, currency)
     if not lines:

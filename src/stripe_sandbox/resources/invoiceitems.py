@@ -7,9 +7,9 @@ from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.customer_balance import bill_in
-from stripe_sandbox.flows.discounts import redeem
-from stripe_sandbox.flows.invoice_lines import item_line, lines_of, pricing_of, times
+from stripe_sandbox.flows.invoice_lines import item_line, item_of, lines_of, pricing_of, times
 from stripe_sandbox.flows.money import known_currency
+from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.resources.catalog import new_price
 
 invoiceitems = Resource(
@@ -32,30 +32,26 @@ _WAYS = frozenset({"amount", "price_data", "pricing"})
 )
 def create(work: Work, params: Body) -> Body:
     customer, invoice = _whose(work, params)
-    currency = params.get("currency") or (invoice or customer)["currency"]
-    priced = _priced(work, params, currency)
-    if invoice and priced["currency"] != invoice["currency"]:
-        raise invalid(
-            "The currency of the invoice item must match the currency of the invoice.",
-            param="currency",
-        )
-    item = work.create(
-        "invoiceitem",
-        customer=customer["id"],
-        date=work.now,
-        parent=_parent(work, params),
-        test_clock=customer["test_clock"],
-        **{
-            "description": _name(work, priced),
-            "discountable": priced["amount"] >= 0,
-            "discounts": _discounts(work, params, customer, priced["currency"]),
-            "period": {"start": work.now, "end": work.now},
-            "tax_rates": [],
-            **priced,
-            **given(params, _FIELDS),
-        },
-    )
-    bill_in(work, customer, priced["currency"])
+    priced = _priced(work, params, params.get("currency") or (invoice or customer)["currency"])
+    currency = priced["currency"]
+    if invoice and currency != invoice["currency"]:
+        text = "The currency of the invoice item must match the currency of the invoice."
+        raise invalid(text, param="currency")
+    owner = {"object": "invoiceitem", "customer": customer["id"]}
+    fields = {
+        "description": _name(work, priced),
+        "discountable": priced["amount"] >= 0,
+        "discounts": [],
+        "parent": _parent(work, params),
+        "period": {"start": work.now, "end": work.now},
+        "tax_rates": [],
+        "test_clock": customer["test_clock"],
+        **priced,
+        **given(params, _FIELDS),
+        **terms(work, params, owner, currency=currency),
+    }
+    item = work.create("invoiceitem", customer=customer["id"], date=work.now, **fields)
+    bill_in(work, customer, currency)
     if invoice:
         invoicing.add_line(work, invoice, item_line(work, item))
     work.emit("invoiceitem.created", item)
@@ -97,12 +93,8 @@ def _priced(work: Work, params: Body, currency: str | None) -> Body:
         text = "You must specify exactly one of `amount`, `pricing[price]` and `price_data`."
         raise invalid(text, code="parameter_missing", param="amount")
     if price := _price(work, params):
-        quantity, pricing, currency = (
-            params.get("quantity", 1),
-            pricing_of(price),
-            price["currency"],
-        )
-        amount = times(price, quantity)
+        quantity, currency = params.get("quantity", 1), price["currency"]
+        amount, pricing = times(price, quantity), pricing_of(price)
     elif "quantity" in params:
         text = "`quantity` can only be set with `pricing` or `price_data`."
         raise invalid(text, param="quantity")
@@ -167,19 +159,8 @@ def _editable_invoice(work: Work, item: Body) -> Body | None:
     return invoice
 
 
-def _discounts(work: Work, params: Body, customer: Body, currency: str) -> list[str]:
-    rows = redeem(work, params.get("discounts"), customer=customer["id"], currency=currency)
-    return [row["id"] for row in rows]
-
-
 def _line_of(work: Work, invoice: Body, item: Body) -> Body:
-    lines = lines_of(work, invoice)
-    return next(
-        line
-        for line in lines
-        if (line["parent"] or {}).get("invoice_item_details")
-        and line["parent"]["invoice_item_details"]["invoice_item"] == item["id"]
-    )
+    return next(line for line in lines_of(work, invoice) if item_of(work, line) == item)
 
 
 def _retotal(work: Work, invoice: Body) -> None:

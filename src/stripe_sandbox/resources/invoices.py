@@ -25,7 +25,26 @@ invoices = Resource(
     id_prefix="in",
     param="invoice",
     filters={"subscription": lambda invoice, wanted: subscription_id(invoice) == wanted},
-    search=frozenset({"created", "currency", "customer", "metadata", "number", "status", "total"}),
+    search=frozenset(
+        {
+            "created",
+            "currency",
+            "customer",
+            "last_finalization_error_code",
+            "last_finalization_error_type",
+            "metadata",
+            "number",
+            "receipt_number",
+            "status",
+            "subscription",
+            "total",
+        }
+    ),
+    search_paths={
+        "last_finalization_error_code": "last_finalization_error.code",
+        "last_finalization_error_type": "last_finalization_error.type",
+        "subscription": "parent.subscription_details.subscription",
+    },
 )
 
 invoice_payment = Resource(
@@ -42,17 +61,13 @@ _FIELDS = (
 @invoices.on(
     "post",
     "/v1/invoices",
-    takes=f"{_FIELDS} {TERMS} currency customer days_until_due pending_invoice_items_behavior"
-    " subscription",
+    takes=f"{_FIELDS} {TERMS} currency customer days_until_due pending_invoice_items_behavior",
 )
 def create(work: Work, params: Body) -> Body:
     customer = customer_of(work, params)
     currency = known_currency(params.get("currency") or customer["currency"] or "usd")
     _require_sound(work, params, params)
-    subscription = None
-    if "subscription" in params:
-        subscription = work.find("subscription", params["subscription"], param="subscription")
-    pending = params.get("pending_invoice_items_behavior") == "include" and subscription is None
+    pending = params.get("pending_invoice_items_behavior") == "include"
     body = {"object": "invoice", "customer": customer["id"]}
     return invoicing.draft(
         work,
@@ -60,20 +75,17 @@ def create(work: Work, params: Body) -> Body:
         currency=currency,
         billing_reason="manual",
         lines=invoicing.pending_lines(work, customer, currency) if pending else (),
-        subscription=subscription,
         **{"auto_advance": False, **given(params, f"{_FIELDS} days_until_due")},
         **terms(work, params, body, currency=currency),
     )
 
 
-@invoices.on("post", "/v1/invoices/{invoice}", takes=f"{_FIELDS} {TERMS} days_until_due")
+@invoices.on("post", "/v1/invoices/{invoice}", takes=f"{_FIELDS} {TERMS}")
 def update(work: Work, params: Body, invoice: str) -> Body:
     body = work.find("invoice", invoice)
     invoicing.require_editable(body, params)
     _require_sound(work, params, {**body, **params})
     new = changes(body, params, _FIELDS) | terms(work, params, body, currency=body["currency"])
-    if "days_until_due" in params:
-        new["due_date"] = invoicing.due_in(work, params["days_until_due"])
     before = {**body}
     work.change(body, **new)
     if any(name in params for name in TERMS.split()):
@@ -165,6 +177,7 @@ def become_overdue(work: Work, subject: str) -> None:
     work.emit("invoice.overdue", work.find("invoice", subject))
 
 
+invoices.follows("customer.updated")(invoicing.follow_customer)
 invoices.follows("payment_intent.succeeded")(invoice_payments.follow_success)
 invoices.follows("payment_intent.payment_failed")(invoice_payments.follow_failure)
 invoices.follows("payment_intent.requires_action")(invoice_payments.follow_challenge)

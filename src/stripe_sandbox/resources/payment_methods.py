@@ -2,7 +2,7 @@
 
 from time import gmtime
 
-from stripe_sandbox.contract.errors import CardDeclined, invalid, refused
+from stripe_sandbox.contract.errors import CardDeclined, invalid, missing, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
@@ -89,7 +89,7 @@ def attach(work: Work, method: Body, customer: Body) -> None:
 )
 def create(work: Work, params: Body) -> Body:
     if "type" not in params:
-        raise invalid("Missing required param: type.", code="parameter_missing", param="type")
+        raise missing("type")
     method = method_from_data(work, params)
     work.change(method, **given(params, "metadata allow_redisplay"))
     return method
@@ -136,8 +136,7 @@ def _emptied(given: Body) -> Body:
 @payment_methods.on("post", "/v1/payment_methods/{payment_method}/attach", takes="customer")
 def attach_to_customer(work: Work, params: Body, payment_method: str) -> Body:
     if "customer" not in params:
-        text = "Missing required param: customer."
-        raise invalid(text, code="parameter_missing", param="customer")
+        raise missing("customer")
     customer = work.find("customer", params["customer"], param="customer")
     method = usable_method(work, payment_method)
     attach(work, method, customer)
@@ -190,7 +189,7 @@ def _number(type: str, details: Body) -> str:
     found = next((details[name] for name in names if name in details), None)
     if found is None:
         name = f"{type}[{names[0]}]"
-        raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
+        raise missing(name)
     return str(found)
 
 

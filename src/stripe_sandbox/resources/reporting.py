@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from stripe_sandbox.contract.errors import invalid, missing, no_such, not_simulated
-from stripe_sandbox.contract.responses import Body, filled, resource_class
+from stripe_sandbox.contract.errors import invalid, missing, not_simulated
+from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import reports
 from stripe_sandbox.resources.files import store
-
-report_types = Resource("reporting.report_type", id_prefix="", label="report type")
-report_runs = Resource("reporting.report_run", id_prefix="frr", label="report run")
 
 _DAY = 24 * 3600
 _START_OF_DATA = 1_293_840_000  # the year 2011
@@ -50,17 +47,27 @@ _TYPES = {
 }
 
 
-@report_types.on("get", "/v1/reporting/report_types")
-def list_types(work: Work) -> Body:
-    data = [_shown(work, id) for id in _TYPES]
-    return {"object": "list", "data": data, "has_more": False, "url": "/v1/reporting/report_types"}
+def show_types(work: Work) -> None:
+    for id, report in _TYPES.items():
+        work.create(
+            "reporting.report_type",
+            id=id,
+            data_available_end=_end_of_data(work),
+            data_available_start=_START_OF_DATA,
+            default_columns=report.columns.split(),
+            name=report.name,
+            version=int(id.rpartition(".")[2]),
+        )
 
 
-@report_types.on("get", "/v1/reporting/report_types/{report_type}")
-def retrieve_type(work: Work, report_type: str) -> Body:
-    if report_type not in _TYPES:
-        raise no_such("report type", report_type, param="report_type")
-    return _shown(work, report_type)
+report_types = Resource(
+    "reporting.report_type",
+    id_prefix="",
+    label="report type",
+    param="report_type",
+    refresh=show_types,
+)
+report_runs = Resource("reporting.report_run", id_prefix="frr", label="report run")
 
 
 @report_runs.on("post", "/v1/reporting/report_runs", takes="parameters report_type")
@@ -68,7 +75,8 @@ def create(work: Work, params: Body) -> Body:
     id, parameters = params["report_type"], params.get("parameters", {})
     if id not in _TYPES:
         raise not_simulated(f"the report type {id}")
-    require_simulated(parameters, _TAKES, where=id)
+    by_category = {"reporting_category"} if ".itemized." in id else frozenset()
+    require_simulated(parameters, _TAKES | by_category, where=id)
     _require_interval(work, parameters)
     run = work.create("reporting.report_run", report_type=id, status="pending")
     work.change(run, parameters=parameters)
@@ -80,24 +88,16 @@ def create(work: Work, params: Body) -> Body:
 def make(work: Work, subject: str) -> None:
     run = work.find("reporting.report_run", subject)
     asked, report = run["parameters"], _TYPES[run["report_type"]]
-    query = reports.Query(asked["interval_start"], asked["interval_end"], asked.get("currency"))
+    query = reports.Query(
+        asked["interval_start"],
+        asked["interval_end"],
+        asked.get("currency"),
+        asked.get("reporting_category"),
+    )
     content = reports.as_csv(report.rows(work, query), report.columns.split())
     file = store(work, content, filename=f"{subject}.csv", purpose="finance_report_run")
     work.change(run, status="succeeded", succeeded_at=work.now, result=dict(file))
     work.emit("reporting.report_run.succeeded", run)
-
-
-def _shown(work: Work, id: str) -> Body:
-    given = {
-        "id": id,
-        "data_available_end": _end_of_data(work),
-        "data_available_start": _START_OF_DATA,
-        "default_columns": _TYPES[id].columns.split(),
-        "name": _TYPES[id].name,
-        "updated": work.now,
-        "version": int(id.rpartition(".")[2]),
-    }
-    return filled(resource_class("reporting.report_type"), given)
 
 
 def _end_of_data(work: Work) -> int:

@@ -1,6 +1,6 @@
 """Subscriptions."""
 
-from stripe_sandbox.contract.errors import invalid, no_such
+from stripe_sandbox.contract.errors import missing, no_such
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.listing import list_all
 from stripe_sandbox.engine.registry import Resource
@@ -33,7 +33,7 @@ def _has_price(subscription: Body, wanted: object) -> bool:
 subscriptions = Resource(
     "subscription",
     id_prefix="sub",
-    search=frozenset({"created", "metadata", "status"}),
+    search=frozenset({"canceled_at", "created", "metadata", "status"}),
     filters={
         "automatic_tax": _taxes_automatically,
         "price": _has_price,
@@ -57,8 +57,7 @@ _SETTINGS = (
 )
 def create(work: Work, params: Body) -> Body:
     if "customer" not in params:
-        text = "Missing required param: customer."
-        raise invalid(text, code="parameter_missing", param="customer")
+        raise missing("customer")
     return subscribe(work, work.find("customer", params["customer"], param="customer"), params)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context, Ctx
 from payments.core import errors
-from payments.core.errors import NotFound
+from payments.core.errors import Forbidden, NotFound
 from payments.core.idempotency import Idempotent, KeyReused, Repeatable
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
@@ -26,10 +26,19 @@ from payments.domains.checkout.schemas import (
     ConfigOut,
     PaymentIntentCreate,
     PaymentIntentOut,
+    Target,
 )
 from payments.domains.checkout.tables import CHECKOUT_SESSION, CheckoutSession
 from payments.domains.customers import users_customers
-from payments.domains.payables import Offer, Offered, Payables, payable_for
+from payments.domains.payables import (
+    Offer,
+    Offered,
+    Order,
+    Payable,
+    Payables,
+    Shop,
+    payable_for,
+)
 from payments.domains.payments import PAYMENT_INTENT, PaymentIntent
 from payments.stripe_api import stripe_js
 from payments.stripe_api.service import API_VERSION
@@ -39,8 +48,8 @@ from payments.sync.resources import Resource
 router = APIRouter(prefix="/stripe", tags=["checkout"])
 
 PAYING_FAILS = errors.problems(
-    errors.Unauthenticated, errors.CardDeclined, errors.NotFound, errors.Conflict, errors.InFlight,
-    errors.BodyTooLarge, errors.Invalid, errors.AmountNotChargeable, KeyReused,
+    errors.Unauthenticated, errors.CardDeclined, errors.Forbidden, errors.NotFound, errors.Conflict,
+    errors.InFlight, errors.BodyTooLarge, errors.Invalid, errors.AmountNotChargeable, KeyReused,
     errors.StripeRejected, errors.StripeFailed, errors.StripeBusy, errors.StripeTimeout,
 )  # fmt: skip
 LOOK_AGAIN: Final = 3
@@ -65,8 +74,8 @@ async def read_config(ctx: Ctx) -> ConfigOut:
 async def create_checkout_session(
     body: CheckoutSessionCreate, ctx: Ctx, who: Authenticated, payables: Offered, key: Idempotent
 ) -> CheckoutSessionOut:
-    """Open Stripe's page for a booking. Asking again for the same gives the same page; asking for
-    something else closes the old page first.
+    """Open Stripe's page for a booking or a product. Asking again for the same gives the same page;
+    asking for something else of a booking closes its old page first.
     """
     urls = return_urls(ctx.settings, body.success_url, body.cancel_url)
     session = await _open(
@@ -113,9 +122,7 @@ async def _open(
     key: Repeatable | None,
     params: Params,
 ) -> dict[str, Any]:
-    payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
-    async with ctx.db.transaction() as tx:
-        id = await payable.locate(tx, id=named, principal=who)
+    payable, id = await _target(ctx, who, payables, body)
     reference = f"{payable.kind}:{id}"
 
     async def price(tx: AsyncConnection) -> Offer:
@@ -134,6 +141,32 @@ async def _open(
     email = who.email if owner == who.user_id else None
 
     return await customers.with_customer(ctx, open_for, user_id=owner, email=email)
+
+
+async def _target(
+    ctx: Context, who: Principal, payables: Payables, body: Target
+) -> tuple[Payable, str]:
+    """What is to be paid, and its id there."""
+    async with ctx.db.transaction() as tx:
+        if body.product_id is not None:
+            shop = payables["purchase"]
+            assert isinstance(shop, Shop)
+            return shop, await shop.order(tx, _order(body, who), now=ctx.clock.now())
+        payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
+        return payable, await payable.locate(tx, id=named, principal=who)
+
+
+def _order(body: Target, who: Principal) -> Order:
+    assert body.product_id is not None
+    user = body.user_id or who.user_id
+    if not who.sees(user):
+        raise Forbidden("only a service or an admin may buy for somebody else; leave user_id out")
+    return Order(
+        product=body.product_id,
+        quantity=body.quantity or 1,
+        user=user,
+        email=who.email if user == who.user_id else None,
+    )
 
 
 def _about(object: dict[str, Any], amount: int) -> dict[str, Any]:

@@ -1,16 +1,65 @@
 """What Checkout and PaymentIntent endpoints take and give."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 
 from payments.core.money import MAXIMUM
 from payments.core.schemas import Body
 from payments.domains.payables import Purpose
 
+
+def _as_text(value: Any) -> Any:
+    """Some systems count their users; a user's id is text here."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 AMOUNT = AliasChoices("amount_cents", "amount")
 AMOUNT_HELP = "integer in minor units: 10000 is $100.00"
+
+UserId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    BeforeValidator(_as_text, json_schema_input_type=str | int),
+]
+
+
+class Target(Body):
+    """What is paid for: a booking, a product of the catalogue, or a payable of your own."""
+
+    booking_id: str | None = Field(None, max_length=200, description="a booking's id or reference")
+    product_id: str | None = Field(
+        None,
+        max_length=255,
+        validation_alias=AliasChoices("product_id", "price_id"),
+        description="of the catalogue: a product's id, a price's id or its lookup key",
+    )
+    quantity: StrictInt | None = Field(
+        None, ge=1, le=10_000, description="of the product; 1 when left out"
+    )
+    user_id: UserId | None = Field(
+        None, description="who buys the product, if not the caller; from service and admin"
+    )
+    reference: str | None = Field(None, max_length=200, description="other payables: kind:id")
+    payment_type: Purpose | None = Field(None, description="found from the sum when left out")
+
+    @model_validator(mode="after")
+    def one_target(self) -> Self:
+        if [self.booking_id, self.product_id, self.reference].count(None) != 2:  # noqa: PLR2004
+            raise ValueError("send one of booking_id, product_id and reference")
+        if self.product_id is None and (self.quantity, self.user_id) != (None, None):
+            raise ValueError("quantity and user_id go with product_id")
+        return self
 
 
 class LineItem(Body):
@@ -23,9 +72,9 @@ class LineItem(Body):
     quantity: StrictInt = Field(1, ge=1, le=10_000)
 
 
-class CheckoutSessionCreate(Body):
-    """Pay for a booking on Stripe's page. The server knows the price: line items must add up to
-    what is due, or be left out.
+class CheckoutSessionCreate(Target):
+    """Pay for a booking or a product on Stripe's page. The server knows the price: line items must
+    add up to what is due, or be left out.
     """
 
     model_config = ConfigDict(
@@ -37,16 +86,12 @@ class CheckoutSessionCreate(Body):
                     "line_items": [{"name": "Booking Deposit", "amount": 10000, "quantity": 1}],
                     "mode": "payment",
                 },
+                {"product_id": "credits_100", "quantity": 2},
             ]
         },
     )
 
-    booking_id: str | None = Field(None, max_length=200, description="a booking's id or reference")
-    reference: str | None = Field(
-        None, max_length=200, description="instead of booking_id, for other payables: kind:id"
-    )
     line_items: list[LineItem] | None = Field(None, min_length=1, max_length=100)
-    payment_type: Purpose | None = Field(None, description="found from the sum when left out")
     mode: Literal["payment"] = "payment"
     success_url: str | None = Field(
         None,
@@ -55,11 +100,6 @@ class CheckoutSessionCreate(Body):
     )
     cancel_url: str | None = Field(None, max_length=2000)
 
-    @model_validator(mode="after")
-    def one_target(self) -> "CheckoutSessionCreate":
-        _one_target(self.booking_id, self.reference)
-        return self
-
     @property
     def total(self) -> int | None:
         if self.line_items is None:
@@ -67,33 +107,21 @@ class CheckoutSessionCreate(Body):
         return sum(item.amount_cents * item.quantity for item in self.line_items)
 
 
-class PaymentIntentCreate(Body):
-    """Pay for a booking with Stripe's Elements in your own page."""
+class PaymentIntentCreate(Target):
+    """Pay for a booking or a product with Stripe's Elements in your own page."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"booking_id": "bk_5d1c0f0e2b6a4c5e", "amount": 10000, "payment_type": "deposit"}
+                {"booking_id": "bk_5d1c0f0e2b6a4c5e", "amount": 10000, "payment_type": "deposit"},
+                {"product_id": "credits_100", "quantity": 2},
             ]
         },
     )
 
-    booking_id: str | None = Field(None, max_length=200, description="a booking's id or reference")
-    reference: str | None = Field(None, max_length=200, description="other payables: kind:id")
     amount_cents: StrictInt | None = Field(
         None, gt=0, le=MAXIMUM, validation_alias=AMOUNT, description=AMOUNT_HELP
     )
-    payment_type: Purpose | None = Field(None, description="found from the amount when left out")
-
-    @model_validator(mode="after")
-    def one_target(self) -> "PaymentIntentCreate":
-        _one_target(self.booking_id, self.reference)
-        return self
-
-
-def _one_target(booking_id: str | None, reference: str | None) -> None:
-    if (booking_id is None) == (reference is None):
-        raise ValueError("send booking_id, or reference, and not both")
 
 
 class CheckoutSessionOut(BaseModel):
