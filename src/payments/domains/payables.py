@@ -25,6 +25,15 @@ Purpose = Literal["deposit", "balance", "addon", "full"]
 
 
 @dataclass(frozen=True, slots=True)
+class Recurring:
+    """What makes an offer a plan: its price at Stripe, which is charged every period."""
+
+    price: str
+    quantity: int
+    trial_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """What may be charged for a reference now.
 
@@ -33,6 +42,7 @@ class Offer:
         email: where Stripe sends the receipt.
         due: the most that may be charged besides addons; a named amount never exceeds it.
         metadata: what the payment says at Stripe beside our own keys.
+        recurring: the plan, where it is one; `money` is then what a period costs.
     """
 
     owner: str
@@ -43,6 +53,7 @@ class Offer:
     email: str | None = None
     expires_at: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    recurring: Recurring | None = None
 
 
 @runtime_checkable

@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     default_currency: str = Field(
         "usd", pattern="^[a-z]{3}$", description="currency of catalogue prices that name none"
     )
+    promotion_codes: bool = Field(
+        default=False, description="Checkout pages of plans take promotion codes"
+    )
     time_zone: TimeZone = Field("UTC", description="zone of booking times and of days in reports")
 
     smtp_url: MailUrl | None = Field(

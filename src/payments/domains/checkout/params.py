@@ -1,10 +1,11 @@
 """An offer as Stripe's parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from payments.core.errors import Invalid
 from payments.domains.checkout.schemas import LineItem
-from payments.domains.payables import APP, Offer
+from payments.domains.payables import APP, Offer, Recurring
 
 
 def session_params(
@@ -14,21 +15,36 @@ def session_params(
     *,
     items: Sequence[LineItem] | None,
     urls: tuple[str, str],
+    promotion_codes: bool = False,
 ) -> dict[str, Any]:
     """Parameters of a Checkout session; payment methods are the dashboard's choice."""
-    currency = offer.money.currency
+    success, cancel = urls
+    params: dict[str, Any] = {
+        "customer": customer,
+        "client_reference_id": reference,
+        "success_url": success,
+        "cancel_url": cancel,
+        "metadata": _metadata(reference, offer),
+    }
+    if offer.expires_at is not None:
+        params["expires_at"] = int(offer.expires_at.timestamp())
+    if offer.recurring is None:
+        return params | _paid_once(reference, offer, items)
+    # A code changes what is charged, which the books of a booking or a purchase do not expect.
+    allowed = {"allow_promotion_codes": True} if promotion_codes else {}
+    return params | allowed | _paid_each_period(offer.recurring, params["metadata"])
+
+
+def _paid_once(reference: str, offer: Offer, items: Sequence[LineItem] | None) -> dict[str, Any]:
     lines = [(i.name, i.amount_cents, i.quantity) for i in items or ()] or [
         (offer.description, offer.money.amount, 1)
     ]
-    success, cancel = urls
-    params: dict[str, Any] = {
+    return {
         "mode": "payment",
-        "customer": customer,
-        "client_reference_id": reference,
         "line_items": [
             {
                 "price_data": {
-                    "currency": currency,
+                    "currency": offer.money.currency,
                     "unit_amount": amount,
                     "product_data": {"name": name},
                 },
@@ -36,18 +52,30 @@ def session_params(
             }
             for name, amount, quantity in lines
         ],
-        "success_url": success,
-        "cancel_url": cancel,
-        "metadata": _metadata(reference, offer),
         "payment_intent_data": _shown_to_customer(reference, offer),
     }
-    if offer.expires_at is not None:
-        params["expires_at"] = int(offer.expires_at.timestamp())
-    return params
+
+
+def _paid_each_period(plan: Recurring, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Nothing of a session's metadata is copied by Stripe to its subscription."""
+    data: dict[str, Any] = {"metadata": metadata}
+    if plan.trial_days:
+        data["trial_period_days"] = plan.trial_days
+    return {
+        "mode": "subscription",
+        "line_items": [{"price": plan.price, "quantity": plan.quantity}],
+        "subscription_data": data,
+    }
 
 
 def intent_params(reference: str, offer: Offer, customer: str) -> dict[str, Any]:
-    """Parameters of a PaymentIntent for Elements."""
+    """Parameters of a PaymentIntent for Elements.
+
+    Raises:
+        Invalid: it is a plan, which is begun in another way.
+    """
+    if offer.recurring is not None:
+        raise Invalid("a plan is subscribed to by /create-subscription or a Checkout session")
     return {
         "amount": offer.money.amount,
         "currency": offer.money.currency,

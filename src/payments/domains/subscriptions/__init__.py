@@ -4,12 +4,14 @@ from fastapi import APIRouter
 
 from payments.domains.subscriptions import api, summary
 from payments.domains.subscriptions.following import roots, settle
+from payments.domains.subscriptions.payable import Plans
 from payments.domains.subscriptions.tables import SUBSCRIPTION
 
 RESOURCES = (SUBSCRIPTION,)
+PAYABLES = (Plans(),)
 
 router = APIRouter()
 router.include_router(api.router)
 router.include_router(summary.router)
 
-__all__ = ["RESOURCES", "roots", "router", "settle"]
+__all__ = ["PAYABLES", "RESOURCES", "roots", "router", "settle"]

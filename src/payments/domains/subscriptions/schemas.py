@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
 from payments.core.schemas import Body
+from payments.domains.checkout.schemas import UserId
 
 Named = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 PLAN = Field(
@@ -33,10 +34,8 @@ class SubscriptionCreate(Body):
         le=730,
         description="from service and admin; else the product's own, given once to a user",
     )
-    user_id: str | None = Field(
+    user_id: UserId | None = Field(
         None,
-        min_length=1,
-        max_length=200,
         description="who subscribes, if not the caller; from service and admin",
     )
 

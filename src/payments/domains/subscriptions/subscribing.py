@@ -1,11 +1,11 @@
 """Subscribing: a place in a plan group is reserved, and Stripe asked; one per user and group."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Update, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context
@@ -13,8 +13,16 @@ from payments.core import audit, idempotency
 from payments.core.errors import Conflict, InFlight, StripeRejected
 from payments.core.idempotency import Repeatable
 from payments.core.principal import Principal
+from payments.domains.checkout import opening
 from payments.domains.payables import APP
-from payments.domains.subscriptions.following import BEGUN, of_users, root_of
+from payments.domains.subscriptions.following import BEGUN, root_of
+from payments.domains.subscriptions.places import (
+    begun_on_a_page,
+    open_request,
+    refuse_second,
+    taken,
+    trial_of,
+)
 from payments.domains.subscriptions.plans import Plan
 from payments.domains.subscriptions.tables import (
     ENDED,
@@ -28,7 +36,8 @@ from payments.stripe_api.service import Client, options
 from payments.sync import observe, switches
 from payments.sync.apply import locked
 
-LEASE_SECONDS: Final = 60
+FORM: Final = "subscription"
+LEASE: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +54,8 @@ class Wish:
     def is_for(self, row: Row[Any]) -> bool:
         """Whether a request asks for the same."""
         trial = row.trial_days if self.trial_days is None else self.trial_days
-        wanted = (self.plan.price, self.quantity, trial)
-        return (row.price, row.quantity, row.trial_days) == wanted
+        wanted = (FORM, self.plan.price, self.quantity, trial)
+        return (row.form, row.price, row.quantity, row.trial_days) == wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +94,9 @@ async def _reserve(ctx: Context, wish: Wish, customer: str) -> tuple[Row[Any], b
         if earlier and (row := await _made_before(tx, earlier)) is not None:
             return row, True
         await switches.ensure_current(tx, root_of(wish.user))
-        row = await _open(tx, wish)
-        await _refuse_second(tx, wish, row)
+        row = await open_request(tx, wish.user, wish.plan)
+        same = row.stripe_id if row is not None and wish.is_for(row) else None
+        await refuse_second(tx, wish.user, wish.plan, same=same)
         if row is not None:
             if wish.is_for(row):
                 await idempotency.bind(tx, wish.key, row.id)
@@ -110,39 +120,13 @@ async def _made_before(tx: AsyncConnection, id: str) -> Row[Any] | None:
     )
 
 
-async def _open(tx: AsyncConnection, wish: Wish) -> Row[Any] | None:
-    query = select(SubscriptionRequest).where(
-        SubscriptionRequest.user_id == wish.user,
-        SubscriptionRequest.plan_group == wish.plan.promise.group,
-        SubscriptionRequest.closed_at.is_(None),
-    )
-    return (await tx.execute(query)).first()
-
-
-async def _refuse_second(tx: AsyncConnection, wish: Wish, row: Row[Any] | None) -> None:
-    """There is one plan of a group, wherever it was made. The same request again is another
-    matter: it may be the customer who comes back to its form.
-    """
-    group = wish.plan.promise.group
-    for found in await of_users(tx, [wish.user]):
-        same = row is not None and found.id == row.stripe_id and wish.is_for(row)
-        if found.plan_group == group and found.status in BEGUN and not same:
-            raise taken(found.id, group)
-
-
-def taken(subscription: str, group: str) -> Conflict:
-    return Conflict(
-        f"there is a plan of the group {group!r} already ({subscription}); change that one, or "
-        "cancel it first",
-        subscription=subscription,
-    )
-
-
 async def _insert(tx: AsyncConnection, wish: Wish, customer: str, *, now: datetime) -> Row[Any]:
-    id, trial = new_id(), await _trial(tx, wish)
+    id, trial = new_id(), wish.trial_days
+    if trial is None:
+        trial = await trial_of(tx, wish.user, wish.plan)
     added = insert(SubscriptionRequest).values(
         id=id, user_id=wish.user, plan_group=wish.plan.promise.group, price=wish.plan.price,
-        quantity=wish.quantity, trial_days=trial, form="subscription",
+        quantity=wish.quantity, trial_days=trial, form=FORM,
         params=_params(id, wish, customer, trial=trial), requested_by=wish.who.user_id,
         reserved_at=now,
     )  # fmt: skip
@@ -152,14 +136,6 @@ async def _insert(tx: AsyncConnection, wish: Wish, customer: str, *, now: dateti
         price=wish.plan.price, quantity=wish.quantity, trial_days=trial,
     )  # fmt: skip
     return row
-
-
-async def _trial(tx: AsyncConnection, wish: Wish) -> int:
-    if wish.trial_days is not None:
-        return wish.trial_days
-    group, found = wish.plan.promise.group, await of_users(tx, [wish.user])
-    had = any(row.plan_group == group and not row.status.startswith("incomplete") for row in found)
-    return 0 if had else wish.plan.promise.trial_days
 
 
 def _params(id: str, wish: Wish, customer: str, *, trial: int) -> dict[str, Any]:
@@ -212,13 +188,17 @@ async def _find(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
 
 async def _give_way(ctx: Context, row: Row[Any]) -> None:
     """Make sure that a request for another plan can no longer be paid, at Stripe first."""
-    if row.stripe_id is None:
-        age = (ctx.clock.now() - row.reserved_at).total_seconds()
-        if age < LEASE_SECONDS:
-            raise InFlight("another plan is being subscribed to right now", retry_after=2)
-        if await _find(ctx, row) is None:
-            await _close(ctx, row)
-        return
+    if row.stripe_id is not None:
+        await _end_unpaid(ctx, row)
+    elif row.form != FORM:
+        await _close_page(ctx, row)
+    elif ctx.clock.now() - row.reserved_at < LEASE:
+        raise InFlight("another plan is being subscribed to right now", retry_after=2)
+    elif await _find(ctx, row) is None:
+        await _close(ctx, row)
+
+
+async def _end_unpaid(ctx: Context, row: Row[Any]) -> None:
     found = await observe.refresh(ctx.sync, SUBSCRIPTION, row.stripe_id)
     if found["status"] in BEGUN:
         raise taken(row.stripe_id, row.plan_group)
@@ -237,14 +217,29 @@ async def _give_way(ctx: Context, row: Row[Any]) -> None:
             raise
 
 
+async def _close_page(ctx: Context, row: Row[Any]) -> None:
+    """Expire the Checkout page that holds the place; a page that was just paid keeps it."""
+    reference = f"{KIND}:{row.id}"
+    await opening.close_all(ctx, reference)
+    async with ctx.db.transaction() as tx:
+        await locked(tx, [reference])
+        await opening.ensure_closed(tx, reference)
+        if not await begun_on_a_page(tx, row.id):
+            await tx.execute(_closing(row, ctx.clock.now()))
+
+
 async def _close(ctx: Context, row: Row[Any]) -> None:
     async with ctx.db.transaction() as tx:
-        await tx.execute(
-            update(SubscriptionRequest)
-            .where(
-                SubscriptionRequest.id == row.id,
-                SubscriptionRequest.stripe_id.is_(None),
-                SubscriptionRequest.closed_at.is_(None),
-            )
-            .values(closed_at=ctx.clock.now())
+        await tx.execute(_closing(row, ctx.clock.now()))
+
+
+def _closing(row: Row[Any], now: datetime) -> Update:
+    return (
+        update(SubscriptionRequest)
+        .where(
+            SubscriptionRequest.id == row.id,
+            SubscriptionRequest.stripe_id.is_(None),
+            SubscriptionRequest.closed_at.is_(None),
         )
+        .values(closed_at=now)
+    )
