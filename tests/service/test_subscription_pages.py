@@ -126,3 +126,19 @@ async def test_what_is_no_plan_has_no_page_as_one(shop: World) -> None:
     body = {"product_id": "pro"}
     await shop.ask("POST", "/stripe/create-payment-intent", body, status=422)
     assert await open_pages(shop) == []
+
+
+async def test_whatever_is_asked_for_at_once_only_one_plan_can_be_paid(shop: World) -> None:
+    asks = [ask(shop, product) for product in ("pro", "gold") for ask in (page, subscribe) * 2]
+    answers = await together(*asks)
+    assert [a for a in answers if isinstance(a, dict)], "somebody got through"
+    for session in await open_pages(shop):
+        path = f"/v1/payment_pages/{session}"
+        due = (await shop.at_stripe("GET", f"/v1/checkout/sessions/{session}"))["amount_total"]
+        form: Json = {"payment_method": "pm_card_visa", "expected_amount": due}
+        await shop.at_stripe("POST", f"{path}/confirm", **form)
+    for intent in (await shop.at_stripe("GET", "/v1/payment_intents?limit=100"))["data"]:
+        form = {"payment_method": "pm_card_visa", "return_url": "https://shop.example/back"}
+        await shop.at_stripe("POST", f"/v1/payment_intents/{intent['id']}/confirm", None, **form)
+    active = (await shop.at_stripe("GET", "/v1/subscriptions?status=active"))["data"]
+    assert len(active) == 1
