@@ -1,5 +1,8 @@
 """Subscribing over HTTP: who may, once per plan group whoever races, and what is shown."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest_asyncio
 
 from service.plans import catch_up, pay, shelve, subscribe, subscribed
@@ -113,13 +116,47 @@ async def test_a_key_that_comes_again_is_the_same_subscription(shop: World) -> N
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_a_creation_that_was_cut_short_is_found_again(shop: World) -> None:
-    fault = {"method": "POST", "path": "/v1/subscriptions", "when": "after", "status": 500}
-    assert (
-        await shop.stripe.post("/_sandbox/faults", json=fault | {"times": 3})
-    ).status_code == 201
-    answer = await subscribe(shop, status=200)
-    assert [s["id"] for s in await at_stripe(shop)] == [answer["id"]]
+async def lose(world: World, **fault: Any) -> None:
+    """Stripe carries creations out, and its answers are lost."""
+    named = {"method": "POST", "path": "/v1/subscriptions", "when": "after", "times": 3, **fault}
+    assert (await world.stripe.post("/_sandbox/faults", json=named)).status_code == 201
+
+
+async def test_a_creation_that_was_answered_with_an_error_is_found(shop: World) -> None:
+    await lose(shop, status=500)
+    made = await subscribe(shop)
+    assert [s["id"] for s in await at_stripe(shop)] == [made["id"]]
+
+
+async def test_a_creation_whose_answer_was_lost_is_taken_up_by_the_next_request(
+    shop: World,
+) -> None:
+    await lose(shop, cut=True)
+    await subscribe(shop, status=502)
+    [lost] = await at_stripe(shop)
+    assert (await subscribe(shop))["id"] == lost["id"]
+    assert len(await at_stripe(shop)) == 1
+
+
+async def test_a_creation_whose_answer_was_lost_gives_way_to_another_plan(shop: World) -> None:
+    await lose(shop, cut=True)
+    await subscribe(shop, status=502)
+    assert (await subscribe(shop, "gold", status=409))["code"] == "in_flight"
+    shop.clock.ahead = timedelta(seconds=61)
+    made = await subscribe(shop, "gold")
+    found = {s["id"]: s["status"] for s in await at_stripe(shop)}
+    assert found.pop(made["id"]) == "incomplete"
+    assert list(found.values()) == ["canceled"]
+
+
+async def test_a_day_later_nothing_is_sent_again_under_the_old_key(shop: World) -> None:
+    await lose(shop, when="before", cut=True)
+    await subscribe(shop, status=502)
+    shop.clock.ahead = timedelta(hours=24)
+    made = await subscribe(shop)
+    assert [s["id"] for s in await at_stripe(shop)] == [made["id"]]
+    rows = await shop.rows("select closed_at from subscription_requests order by reserved_at")
+    assert [row["closed_at"] is None for row in rows] == [False, True]
 
 
 async def test_a_trial_is_given_once_and_waits_for_a_card(shop: World) -> None:

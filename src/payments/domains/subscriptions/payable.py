@@ -22,6 +22,7 @@ from payments.domains.subscriptions.places import (
 )
 from payments.domains.subscriptions.plans import Plan, find_plan
 from payments.domains.subscriptions.tables import KIND, SubscriptionRequest, new_id
+from payments.sync import switches
 from payments.sync.apply import locked
 
 FORM: Final = "checkout_session"
@@ -38,6 +39,7 @@ class Plans:
     async def order(self, tx: AsyncConnection, order: Order, *, now: datetime) -> str:
         plan = await find_plan(tx, order.product)
         await locked(tx, [root_of(order.user)])  # two tabs make one order
+        await switches.ensure_current(tx, root_of(order.user))
         await refuse_second(tx, order.user, plan)
         row = await open_request(tx, order.user, plan)
         wanted = {

@@ -98,8 +98,6 @@ async def _reserve(ctx: Context, wish: Wish, customer: str) -> tuple[Row[Any], b
         same = row.stripe_id if row is not None and wish.is_for(row) else None
         await refuse_second(tx, wish.user, wish.plan, same=same)
         if row is not None:
-            if wish.is_for(row):
-                await idempotency.bind(tx, wish.key, row.id)
             return row, False
         row = await _insert(tx, wish, customer, now=now)
         await idempotency.bind(tx, wish.key, row.id)
