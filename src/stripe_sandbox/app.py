@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import httpx2
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount, Router
 from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stripe_sandbox.config import Config
 from stripe_sandbox.control import Control
@@ -20,7 +24,7 @@ from stripe_sandbox.pages.dashboard import Dashboard
 from stripe_sandbox.pages.downloads import Downloads
 from stripe_sandbox.pages.invoice_page import InvoicePage
 from stripe_sandbox.pages.portal_page import PortalPage
-from stripe_sandbox.pages.rendering import STATIC
+from stripe_sandbox.pages.rendering import STATIC, notice
 
 
 class App:
@@ -47,8 +51,15 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(("/v1/", "/v2/")):
             await self._api(scope, receive, send)
-        else:
-            await self._rest(scope, receive, send)
+            return
+        app: ASGIApp = self._rest
+        if scope["type"] == "http" and _from_elsewhere(Request(scope)):
+            app = notice("Refused", "This came from another site.", status=403)
+        try:
+            await app(scope, receive, send)
+        except HTTPException as error:
+            missing = Response(error.detail, error.status_code)
+            await missing(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
@@ -57,6 +68,19 @@ class App:
             yield
         finally:
             await self.sandbox.aclose()
+
+
+def _from_elsewhere(request: Request) -> bool:
+    """Whether another site's page presses a button of ours; our own pages send no referrer, so
+    their origin is null.
+    """
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return False
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin", "null")
+    return origin != "null" and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def create_app(config: Config, *, http: httpx2.AsyncClient | None = None) -> App:

@@ -22,7 +22,7 @@ class Config:
         asynchronous captures) is settled.
     retry_delays: seconds between the attempts to deliver one event to one endpoint.
     delivery_timeout: seconds an endpoint has to answer.
-    delivery_slots: deliveries under way at one time.
+    delivery_slots: deliveries under way at one time to one endpoint.
     redirect_wait: seconds a hosted page waits for the acknowledgement of its event.
     tax_rate: the percentage that `automatic_tax` levies on everything.
     chaos: what goes wrong by itself; by default nothing.

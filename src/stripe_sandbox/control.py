@@ -128,7 +128,7 @@ async def _add(
         given = model.model_validate_json(await request.body() or b"{}")
         made = add(given)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
         return JSONResponse({"errors": problems}, 400)
     except StripeError as error:
         return JSONResponse({"error": error.error}, error.status)

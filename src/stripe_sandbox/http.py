@@ -145,8 +145,8 @@ async def _params(request: Request) -> dict[str, object]:
         return _parsed(parse_multipart, boundary.strip('"'), await request.body())
     if request.method == "POST" and kind.startswith(("multipart/", "application/json")):
         raise invalid(f"The v1 API reads form-encoded parameters, not {kind.partition(';')[0]}.")
-    text = (await request.body()).decode() if request.method == "POST" else ""
-    return _parsed(parse_form, "&".join(part for part in (request.url.query, text) if part))
+    body = await request.body() if request.method == "POST" else b""
+    return _parsed(parse_form, request.url.query, body)
 
 
 def _parsed(parse: Callable[..., dict[str, object]], *form: object) -> dict[str, object]:

@@ -1,299 +1,275 @@
-"""Whatever is asked, in whatever order: no call crashes, and answers are as Stripe's types say."""
+"""Whatever is asked, in whatever order: an answer in Stripe's shape, and never a crash."""
 
 import logging
-import random
+import re
+import signal
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-import orjson
+import httpx2
 import pytest
-from typing_extensions import is_typeddict
+from pydantic import ValidationError
 
+from sandbox.inventing import Inventor, encoded
+from stripe_sandbox import triggers
 from stripe_sandbox.config import Config
-from stripe_sandbox.contract.errors import StripeError
-from stripe_sandbox.contract.requests import closed_params
-from stripe_sandbox.contract.responses import check
+from stripe_sandbox.contract.responses import Body, check
 from stripe_sandbox.contract.routes import Route, routes
-from stripe_sandbox.engine.calls import Answer, Call, comes_by_itself, perform
+from stripe_sandbox.engine.calls import comes_by_itself
 from stripe_sandbox.engine.registry import catalogue
-from stripe_sandbox.engine.sandbox import Sandbox
-from stripe_sandbox.engine.work import Origin
+from stripe_sandbox.engine.work import CLOCK
+from stripe_sandbox.testing import Bench
 
-_DEPTH = 4
-_DAY = 24 * 3600
-_WORDS = (
-    "",
-    "x",
-    "Tea",
-    "'",
-    "<b>",
-    "ü" * 30,
-    "0",
-    "-1",
-    "1.5",
-    "2026-10-28.endive",
-    "pm_card_visa",
-)
-_CARDS = (
-    "pm_card_visa",
-    "pm_card_chargeDeclined",
-    "pm_card_chargeCustomerFail",
-    "pm_card_authenticationRequired",
-    "pm_card_createDispute",
-    "pm_card_pendingRefund",
-    "pm_card_bypassPending",
-    "pm_usBankAccount_success",
-    "pm_usBankAccount_insufficientFunds",
-)
-_NAMED_OTHERWISE = {
-    "default_payment_method": "payment_method",
-    "default_price": "price",
-    "from_quote": "quote",
-    "id": "subscription_item",
-    "invoice_item": "invoiceitem",
-    "payment": "payment_intent",
-    "subscription_item": "subscription_item",
-    "tax_rates": "tax_rate",
-    "default_tax_rates": "tax_rate",
+# Crashes that are known and not yet mended, as they are reported: "KeyError in flows/paying.pay".
+EXCLUDED: frozenset[str] = frozenset()
+
+STATUSES = (200, 400, 402, 404, 501)
+ENDLESS = 10  # seconds after which a call is taken for one that never ends
+DAY = 86_400
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+KINDS = {
+    "configuration": "billing_portal.configuration",
+    "early_fraud_warning": "radar.early_fraud_warning",
+    "report_run": "reporting.report_run",
+    "session": "checkout.session",
+    "test_clock": CLOCK,
 }
 
 
-@dataclass
-class Inventor:
-    """Makes calls up, of ids that exist and of ids that do not."""
+class Endless(Exception):
+    """A call did not come to an end."""
 
-    random: random.Random
-    sandbox: Sandbox
 
-    def call(self) -> Call:
-        route, object, takes = self.random.choices(_SIMULATED, _WEIGHTS)[0]
-        path = route.path
-        for name in route.placeholders:
-            kind = name if name in catalogue().resources else object
-            path = path.replace(f"{{{name}}}", self._id(kind) or "gone_1")
-        params = self._hash(closed_params(route), 0) if route.params_name else {}
-        if takes is not None and self.random.random() < 0.97:
-            params = {name: value for name, value in params.items() if name in takes}
-        key = self.random.choice((None, None, None, f"key{self.random.randrange(50)}"))
-        return Call(
-            route.verb, path, params, Origin("req_1", key if route.verb == "post" else None)
-        )
+def simulated() -> list[tuple[Route, frozenset[str] | None]]:
+    """Every route that answers, with the parameters that it honours."""
+    known = catalogue()
+    declared = [(b.route, b.takes) for b in known.behaviours.values()]
+    done = {route for route, _ in declared}
+    generic = [r for r in routes().values() if r not in done and comes_by_itself(known, r)]
+    return sorted([*declared, *((r, None) for r in generic)], key=lambda found: str(found[0]))
 
-    def _id(self, kind: str) -> str | None:
-        if self.random.random() < 0.03:
-            kind = self.random.choice(self.sandbox.state.kinds())
-        ids = list(self.sandbox.state.rows(kind))
-        return self.random.choice(ids[-12:]) if ids else None
 
-    def _hash(self, hint: Any, depth: int) -> dict[str, Any]:
-        wanted = {}
-        for name, inner in hint.__annotations__.items():
-            share = (
-                0.9 if name in hint.__required_keys__ else 0.5 / (1 + len(hint.__annotations__) / 6)
+def recipes() -> list[list[str]]:
+    """The words of calls that make sense: verb, path, parameters."""
+    text = Path(__file__).with_name("recipes_to_twist.txt").read_text(encoding="utf-8")
+    own = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return [step for event in triggers.events() for step in triggers._steps(event)] + own * 3
+
+
+ROUTES, RECIPES = simulated(), recipes()
+
+
+class Attack(logging.Handler):
+    """Calls on one sandbox that grows, and what went wrong, each kind of it once."""
+
+    def __init__(self, bench: Bench, seed: int) -> None:
+        super().__init__(logging.ERROR)
+        self.problems: dict[str, str] = {}
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        self._bench = bench
+        self._state = bench.app.sandbox.state
+        self._inventor = Inventor(seed, self._ids)
+        self._dice = self._inventor.dice
+        self._events = 0
+        self._asked = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The sandbox logs what it cannot answer, and each job that it drops."""
+        error = record.exc_info[1] if record.exc_info else None
+        self._blame(record.getMessage(), error)
+
+    async def step(self) -> None:
+        self._inventor.begin(now=self._now())
+        chance = self._dice.random()
+        if chance < 0.03:
+            await self._settle()
+        elif chance < 0.06:
+            await self._advance()
+        elif chance < 0.45:
+            await self._twist()
+        else:
+            route, takes = self._dice.choice(ROUTES)
+            params = encoded(self._inventor.params(route, takes))
+            await self._ask(route.verb, self._inventor.path(route), params, str(route))
+
+    async def _settle(self) -> None:
+        with _bounded():
+            await self._bench.settle()
+
+    async def _advance(self) -> None:
+        if clocks := self._ids(CLOCK):
+            path = f"/v1/test_helpers/test_clocks/{self._dice.choice(clocks)}/advance"
+            to = self._inventor.now + self._dice.choice((1, 9, 40)) * DAY
+            await self._ask("post", path, f"frozen_time={to}", path)
+            await self._settle()
+
+    async def _twist(self) -> None:
+        """A call that makes sense, with ids of others and a few more parameters."""
+        words = self._dice.choice(RECIPES)
+        verb, path, *pairs = (triggers._REFERENCE.sub(self._meant, word) for word in words)
+        params = [encoded({n: self._inventor.twisted(v)}) for n, v in _split(pairs)]
+        found = next((r for r in ROUTES if r[0].verb == verb and _leads(r[0], path)), None)
+        if found and self._dice.random() < 0.7:
+            more = self._inventor.params(*found)
+            params += [encoded({n: v}) for n, v in more.items() if self._dice.random() < 0.3]
+        await self._ask(verb, f"/v1/{path}", "&".join(params), words[1])
+
+    async def _ask(self, verb: str, path: str, params: str, name: str) -> None:
+        self._asked = f"{verb} {path} {params[:1500]}"
+        url = f"{path}?{params}" if params and verb != "post" else path
+        content = params if verb == "post" else None
+        with _bounded():
+            answer = await self._bench.http.request(
+                verb.upper(), url, content=content, headers=FORM if verb == "post" else None
             )
-            if name == "expand" or depth > _DEPTH or self.random.random() > share:
-                continue
-            wanted[name] = self._value(name, inner, depth + 1)
-        return wanted
-
-    def _value(self, name: str, hint: Any, depth: int) -> Any:
-        """As a form has it: text, hashes, and hashes with numbers as keys for lists."""
-        origin, arguments = get_origin(hint), get_args(hint)
-        if hasattr(hint, "__metadata__"):
-            return self._value(name, hint.__origin__, depth)
-        if is_typeddict(hint):
-            return self._hash(hint, depth)
-        if origin is list:
-            many = range(self.random.randrange(1, 3))
-            return {str(i): self._value(name, arguments[0], depth) for i in many}
-        if origin is dict:
-            return {"a": self._text("metadata")}
-        if arguments:
-            chosen = self.random.choice([a for a in arguments if a is not type(None)])
-            return chosen if origin is Literal else self._value(name, chosen, depth)
-        return self._plain(name, hint)
-
-    def _plain(self, name: str, hint: Any) -> str:
-        if hint is int:
-            return str(self._integer(name))
-        if hint is bool:
-            return self.random.choice(("true", "false"))
-        return self._text(name) if hint in (str, Any) else "2.5"
-
-    def _integer(self, name: str) -> int:
-        now = int(time.time())
-        if name.endswith(("_at", "_end", "_start", "date", "_time", "anchor", "start", "end")):
-            return now + self.random.choice(
-                (-_DAY, 0, 60, 3600, _DAY, 3 * _DAY, 40 * _DAY, 400 * _DAY)
-            )
-        return self.random.choice((0, 1, 1, 2, 3, -1, 50, 100, 1000, 2000, 99_999_999, 10**12))
-
-    def _text(self, name: str) -> str:
-        singular = name.removesuffix("s")
-        kind = _NAMED_OTHERWISE.get(name, singular if singular in catalogue().resources else "")
-        if kind == "payment_method" and self.random.random() < 0.6:
-            return self.random.choice(_CARDS)
-        if kind and self.random.random() < 0.93:
-            return self._id(kind) or "gone_1"
-        if name == "currency":
-            return self.random.choice(("usd", "usd", "usd", "USD", "eur", "jpy", "xxx"))
-        if name.endswith("url"):
-            return "https://shop.test/x"
-        if name == "email":
-            return f"a{self.random.randrange(9)}@shop.test"
-        return self.random.choice(_WORDS)
-
-
-def _simulated() -> list[tuple[Route, str, frozenset[str] | None]]:
-    """Every route that is not wholly refused: the kind of object it is declared with, and what it
-    takes.
-    """
-    declared = {
-        key: (behaviour.route, resource.object, behaviour.takes)
-        for resource in catalogue().resources.values()
-        for key, behaviour in resource.behaviours.items()
-    }
-    generic = {
-        key: (route, resource.object, None)
-        for key, route in routes().items()
-        if key not in declared and (resource := comes_by_itself(catalogue(), route))
-    }
-    return list({**generic, **declared}.values())
-
-
-_SIMULATED = _simulated()
-_WEIGHTS = [
-    5 if route.verb == "post" and not route.placeholders else 3 if route.verb == "post" else 1
-    for route, _, _ in _SIMULATED
-]
-
-
-def _first_of_all(sandbox: Sandbox) -> None:
-    """One of what most calls need; the rest comes by itself."""
-    for verb, path, params in _WORLD:
-        answer = perform(sandbox, Call(verb, path, _named(sandbox, params), Origin("req_0")))
-        assert answer.status == 200, answer.content
-    sandbox.settle()
-
-
-def _named(sandbox: Sandbox, value: Any) -> Any:
-    """The value with `{kind}` replaced by the first object of the kind."""
-    if isinstance(value, dict):
-        return {name: _named(sandbox, inner) for name, inner in value.items()}
-    if value.startswith("{"):
-        return next(iter(sandbox.state.rows(value[1:-1])))
-    return value
-
-
-_WORLD: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("post", "/v1/test_helpers/test_clocks", {"frozen_time": str(int(time.time()))}),
-    (
-        "post",
-        "/v1/customers",
-        {
-            "email": "a@shop.test",
-            "payment_method": "pm_card_visa",
-            "invoice_settings": {"default_payment_method": "pm_card_visa"},
-            "test_clock": "{test_helpers.test_clock}",
-        },
-    ),
-    ("post", "/v1/products", {"name": "Tea"}),
-    (
-        "post",
-        "/v1/prices",
-        {
-            "product": "{product}",
-            "currency": "usd",
-            "unit_amount": "1500",
-            "recurring": {"interval": "month"},
-        },
-    ),
-    ("post", "/v1/subscriptions", {"customer": "{customer}", "items": {"0": {"price": "{price}"}}}),
-    ("post", "/v1/prices", {"product": "{product}", "currency": "usd", "unit_amount": "900"}),
-    ("post", "/v1/coupons", {"percent_off": "20", "duration": "forever"}),
-    ("post", "/v1/promotion_codes", {"promotion": {"type": "coupon", "coupon": "{coupon}"}}),
-    (
-        "post",
-        "/v1/quotes",
-        {"customer": "{customer}", "line_items": {"0": {"price": "{price}", "quantity": "2"}}},
-    ),
-    ("post", "/v1/invoiceitems", {"customer": "{customer}", "amount": "700", "currency": "usd"}),
-    (
-        "post",
-        "/v1/invoices",
-        {"customer": "{customer}", "pending_invoice_items_behavior": "include"},
-    ),
-    *(
-        (
-            "post",
-            "/v1/payment_intents",
-            {"amount": "5000", "currency": "usd", "payment_method": card, "confirm": "true"},
-        )
-        for card in ("pm_card_bypassPending", "pm_card_createDispute", "pm_usBankAccount_success")
-    ),
-    (
-        "post",
-        "/v1/checkout/sessions",
-        {
-            "mode": "subscription",
-            "success_url": "https://shop.test",
-            "line_items": {"0": {"price": "{price}", "quantity": "1"}},
-        },
-    ),
-)
-
-
-def _play(seed: int, calls: int) -> Iterator[tuple[Call, Answer]]:
-    sandbox = Sandbox(Config(settle_after=10**9, portal_saved=True))
-    inventor = Inventor(random.Random(seed), sandbox)
-    _first_of_all(sandbox)
-    for number in range(calls):
-        call = inventor.call()
+        self.statuses[name, answer.status_code] += 1
+        if answer.status_code >= 500 and answer.status_code != 501:
+            return  # it has been logged, and so blamed
         try:
-            answer = perform(sandbox, call)
-        except StripeError as error:
-            answer = Answer.of_error(error)
-        yield call, answer
-        if number % 20 == 0:
-            sandbox.settle()
+            _hold_against_contract(answer)
+            for event in self._new_events():
+                check(event)
+        except (ValidationError, KeyError, ValueError) as error:
+            self._blame(answer.text[:300], error)
+
+    def _blame(self, said: str, error: BaseException | None) -> None:
+        name = f"{type(error).__name__} in {_place(error)}" if error else said
+        if name not in EXCLUDED:
+            self.problems.setdefault(name, f"{name}: {error}\n  {said}\n  {self._asked}")
+
+    def _new_events(self) -> list[Body]:
+        rows = list(self._state.table("event").scan(start=self._events))
+        self._events += len(rows)
+        return rows
+
+    def _ids(self, kind: str) -> list[str]:
+        return list(self._state.rows(KINDS.get(kind, kind)))
+
+    def _now(self) -> int:
+        clocks = list(self._state.rows(CLOCK).values())
+        if clocks and self._dice.random() < 0.7:
+            return int(self._dice.choice(clocks)["frozen_time"])
+        return int(time.time())
+
+    def _meant(self, reference: re.Match[str]) -> str:
+        kind, field = reference.groups()
+        id = self._inventor.id(kind)
+        body = self._state.get(KINDS.get(kind, kind), id) or {}
+        return str(body.get(field) or id) if field else id
 
 
-def _require_sound(call: Call, answer: Answer) -> None:
-    if answer.media_type != "application/json":
+def _split(pairs: list[str]) -> Iterator[tuple[str, str]]:
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        yield name, value
+
+
+def _leads(route: Route, path: str) -> bool:
+    pattern = re.sub(r"\{\w+\}", "[^/]+", route.path)
+    return re.fullmatch(pattern, f"/v1/{path}") is not None
+
+
+def _hold_against_contract(answer: httpx2.Response) -> None:
+    if answer.status_code not in STATUSES:
+        raise ValueError(f"a status of {answer.status_code}")
+    if answer.headers["content-type"] != "application/json":
         return
-    body = orjson.loads(answer.content)
-    if answer.status < 300:
-        check(body)
-    else:
-        assert answer.status in (400, 402, 404, 501), (call, body)
-        assert isinstance(body["error"], Mapping)
-        assert body["error"]["type"], (call, body)
-        assert body["error"]["message"], (call, body)
+    if answer.is_success:
+        check(answer.json())
+    elif not all(answer.json()["error"][name] for name in ("type", "message")):
+        raise ValueError("an error that says nothing")
 
 
-@pytest.fixture
-async def _a_loop_for_alarms() -> None:
-    """The sandbox sets its alarms on the running loop."""
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next(f for f in reversed(frames) if "stripe_sandbox" in f.filename or f is frames[0])
+    name = last.filename.rpartition("stripe_sandbox/")[2].removesuffix(".py")
+    if not isinstance(error, ValidationError):
+        return f"{name}.{last.name}"
+    field = ".".join(str(part) for part in error.errors()[0]["loc"] if isinstance(part, str))
+    return f"{error.title}.{field}"
 
 
-@pytest.mark.usefixtures("_a_loop_for_alarms")
-@pytest.mark.parametrize("seed", range(4))
-async def test_calls_that_are_made_up_are_answered(
-    seed: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.ERROR, "stripe_sandbox"):
-        for call, answer in _play(seed, 700):
-            _require_sound(call, answer)
-            assert not caplog.records, (call, caplog.text)
+@contextmanager
+def _bounded() -> Iterator[None]:
+    signal.alarm(ENDLESS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def _ring(*_: object) -> None:
+    raise Endless
+
+
+async def attack(seed: int, *, steps: int, recipes: int | None = None) -> Attack:
+    """So many calls; before them a world with one of everything, or with a part of it."""
+    async with Bench.open(Config(base_url="http://sandbox.test", settle_after=3600)) as bench:
+        made = Attack(bench, seed)
+        logger, before = logging.getLogger("stripe_sandbox"), signal.signal(signal.SIGALRM, _ring)
+        logger.addHandler(made)
+        try:
+            events = triggers.events()
+            for event in made._dice.sample(events, recipes or len(events)):
+                await triggers.trigger(bench.http, event)
+            await _live_by_clocks(bench)
+            for _ in range(steps):
+                await made.step()
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            logger.removeHandler(made)
+            bench.app.sandbox.state.clear()  # every event has been checked when it came
+        return made
+
+
+async def _live_by_clocks(bench: Bench) -> None:
+    """Customers whose time can be moved on."""
+    v1 = bench.stripe.v1
+    for interval in ("month", "week"):
+        clock = await v1.test_helpers.test_clocks.create_async({"frozen_time": 1_800_000_000})
+        customer = await v1.customers.create_async(
+            {
+                "test_clock": clock.id,
+                "payment_method": "pm_card_visa",
+                "invoice_settings": {"default_payment_method": "pm_card_visa"},
+            }
+        )
+        price = await v1.prices.create_async(
+            {
+                "currency": "usd",
+                "unit_amount": 1_000,
+                "recurring": {"interval": interval},
+                "product_data": {"name": "Tea"},
+            }
+        )
+        await v1.subscriptions.create_async(
+            {"customer": customer.id, "items": [{"price": price.id}]}
+        )
+
+
+def told(made: Attack, seed: int) -> str:
+    return "\n".join(f"seed {seed}: {problem}" for problem in made.problems.values())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_no_answer_is_a_crash(seed: int) -> None:
+    made = await attack(seed, steps=500, recipes=15)
+    assert not made.problems, told(made, seed)
 
 
 @pytest.mark.proof
-async def test_many_more_of_them_are_answered(caplog: pytest.LogCaptureFixture) -> None:
-    first = random.SystemRandom().randrange(10**9)
-    with caplog.at_level(logging.ERROR, "stripe_sandbox"):
-        for seed in range(first, first + 100):
-            for call, answer in _play(seed, 1500):
-                _require_sound(call, answer)
-                assert not caplog.records, (seed, call, caplog.text)
+@pytest.mark.parametrize("seed", range(100, 250))
+async def test_no_answer_is_a_crash_in_a_long_life(seed: int) -> None:
+    made = await attack(seed, steps=3_000)
+    assert not made.problems, told(made, seed)
+
+
+async def test_the_attack_gets_through_to_most_routes() -> None:
+    made = await attack(3, steps=500, recipes=15)
+    answered = {name for name, status in made.statuses if status == 200}
+    assert len(answered) > 100

@@ -6,18 +6,26 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
+_DEEPEST, _SHOWN = 20, 80
 _QUOTED = re.compile(r'\b(name|filename)="([^"]*)"')
 
 
 class MalformedForm(ValueError):
-    """A name is used both as a value and as a hash."""
+    """A name is used both as a value and as a hash, goes too deep, or is no text."""
 
 
-def parse_form(text: str) -> dict[str, Any]:
+def parse_form(query: str, body: bytes = b"") -> dict[str, Any]:
     """Arrays stay dictionaries with numbers as keys: only the type of a parameter can tell them
     from a hash whose keys happen to be numbers (metadata).
     """
-    return _nest(parse_qsl(text, keep_blank_values=True))
+    return _nest(parse_qsl("&".join(filter(None, (query, _text(body)))), keep_blank_values=True))
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise MalformedForm("form: it is not UTF-8") from None
 
 
 def parse_multipart(boundary: str, body: bytes) -> dict[str, Any]:
@@ -25,13 +33,13 @@ def parse_multipart(boundary: str, body: bytes) -> dict[str, Any]:
     pairs: list[tuple[str, Any]] = []
     for part in body.split(b"--" + boundary.encode())[1:-1]:
         head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        given = dict(_QUOTED.findall(head.decode()))
+        given = dict(_QUOTED.findall(_text(head)))
         content = content.removesuffix(b"\r\n")
         if "filename" in given:
             text = b64encode(content).decode()
             pairs.append((given["name"], {"filename": given["filename"], "content": text}))
         elif "name" in given:
-            pairs.append((given["name"], content.decode()))
+            pairs.append((given["name"], _text(content)))
     return _nest(pairs)
 
 
@@ -39,6 +47,8 @@ def _nest(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     root: dict[str, Any] = {}
     for name, value in pairs:
         *parents, last = _segments(name)
+        if len(parents) > _DEEPEST:
+            raise MalformedForm(name[:_SHOWN])
         node = root
         for segment in parents:
             node = node.setdefault(_key(node, segment), {})

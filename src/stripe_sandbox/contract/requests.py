@@ -19,8 +19,12 @@ from stripe_sandbox.contract.errors import StripeError, invalid, missing
 from stripe_sandbox.contract.routes import Route
 
 _OPTIONS = frozenset(request_options.RequestOptions.__annotations__)
-_INTEGER = re.compile(r"-?\d+\Z")
+_INTEGER = re.compile(r"-?[0-9]+\Z")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]*)?\Z")
 _READABLE = 400
+_DIGITS = 15
+_LATEST = 99_999_999_999  # a time in the year 5138
+_IS_TIME = re.compile(r"(_at|_by|_date|_end|_start|_time|_anchor|^start|^end|^timestamp)$")
 
 
 def validate(route: Route, given: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +35,20 @@ def validate(route: Route, given: dict[str, Any]) -> dict[str, Any]:
         accepted: dict[str, Any] = _validator(route).validate_python(given)
     except ValidationError as error:
         raise _refusal(error, given) from None
+    _require_times(accepted)
     return accepted
+
+
+def _require_times(params: Any, at: str = "") -> None:
+    """A time that no calendar has is refused here, once for all."""
+    pairs = params.items() if isinstance(params, dict) else enumerate(params)
+    for name, value in pairs:
+        place = f"{at}[{name}]" if at else str(name)
+        if isinstance(value, dict | list):
+            _require_times(value, place)
+        elif isinstance(value, int) and _IS_TIME.search(str(name)) and not 0 <= value <= _LATEST:
+            text = f"Invalid timestamp: {value} is no Unix timestamp of this age"
+            raise invalid(text, code="parameter_invalid_integer", param=place)
 
 
 def parameters(route: Route) -> frozenset[str]:
@@ -82,7 +99,7 @@ def _typed(hint: Any) -> Any:
         return types.GenericAlias(dict, (arguments[0], _typed(arguments[1])))
     if origin in (Union, types.UnionType):
         return reduce(or_, (_typed(member) for member in _members(arguments)))
-    return {int: _INT, bool: _BOOL}.get(hint, hint)
+    return {int: _INT, bool: _BOOL, float: _FLOAT}.get(hint, hint)
 
 
 def _members(arguments: tuple[Any, ...]) -> list[Any]:
@@ -95,7 +112,15 @@ def _members(arguments: tuple[Any, ...]) -> list[Any]:
 def _as_integer(value: Any) -> Any:
     if isinstance(value, bool) or (isinstance(value, str) and not _INTEGER.match(value)):
         raise ValueError(f"Invalid integer: {value}")
+    if len(str(value)) > _DIGITS:
+        raise ValueError(f"Invalid integer: it has more than {_DIGITS} digits")
     return value
+
+
+def _as_number(value: Any) -> Any:
+    if not isinstance(value, str | float | int) or not _DECIMAL.match(str(value)):
+        raise ValueError(f"Invalid decimal: {value}")
+    return float(value)
 
 
 def _as_boolean(value: Any) -> Any:
@@ -114,6 +139,7 @@ def _as_list(value: Any) -> Any:
 
 _INT = Annotated[int, BeforeValidator(_as_integer)]
 _BOOL = Annotated[bool, BeforeValidator(_as_boolean)]
+_FLOAT = Annotated[float, BeforeValidator(_as_number)]
 
 
 def _refusal(error: ValidationError, given: dict[str, Any]) -> StripeError:

@@ -25,7 +25,11 @@ _SUBSCRIPTIONS = r"/v1/subscriptions\b"
 # Where, the older name, and what a value of it is today.
 _CHANGED: tuple[tuple[str, str, Callable[[Any], dict[str, Any]]], ...] = (
     (_INTENTS, "payment_method_types", lambda types: {"allowed_payment_method_types": types}),
-    (r"/v1/checkout/sessions$", "ui_mode", lambda mode: {"ui_mode": _UI_MODES.get(mode, mode)}),
+    (
+        r"/v1/checkout/sessions$",
+        "ui_mode",
+        lambda mode: {"ui_mode": _UI_MODES.get(str(mode), mode)},
+    ),
     (
         r"/v1/promotion_codes$",
         "coupon",

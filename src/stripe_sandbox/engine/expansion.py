@@ -92,8 +92,9 @@ class _Expansion:
 
 
 def _class_of(body: Body, hint: Any) -> ObjectClass:
-    if body.get("object") in OBJECT_CLASSES:
-        return resource_class(body["object"])
+    object = body.get("object")
+    if isinstance(object, str) and object in OBJECT_CLASSES:
+        return resource_class(object)
     struct: ObjectClass = next(member for member in _members(hint) if is_struct(member))
     return struct
 

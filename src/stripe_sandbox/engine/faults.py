@@ -21,7 +21,7 @@ class Fault(BaseModel):
     times: int = Field(default=1, ge=1)
     when: Literal["before", "after"] = "before"
     status: int | None = Field(default=None, ge=400, le=599)
-    delay_seconds: float = Field(default=0, ge=0)
+    delay_seconds: float = Field(default=0, ge=0, le=3600)
     cut: bool = False
     clock_skew: int = Field(default=0, description="seconds by which the Date header is wrong")
 

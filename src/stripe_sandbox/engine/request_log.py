@@ -10,7 +10,10 @@ import orjson
 
 _REMEMBERED = 500
 KEPT = 16_000  # bytes of an answer
-_SECRET = re.compile(r'"(number|cvc|account_number|iban|client_secret|secret)":\s*"[^"]*("|$)')
+_SECRET = re.compile(
+    r'"(number|cvc|account_number|iban|client_secret|secret)":\s*"(\\.|[^"\\])*("|$)'
+)
+_CLIENT_SECRET = re.compile(r"(_secret_)\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +50,5 @@ def request_log() -> deque[LoggedCall]:
 
 def _without_secrets(json: bytes) -> str:
     """Also of JSON that was cut off: a card number or a secret is a string beside its name."""
-    return _SECRET.sub(r'"\1": "•••"', json.decode(errors="ignore"))
+    text = _SECRET.sub(r'"\1": "•••"', json.decode(errors="ignore"))
+    return _CLIENT_SECRET.sub(r"\1•••", text)

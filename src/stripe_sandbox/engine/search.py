@@ -23,6 +23,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _SHORTEST_SUBSTRING = 3
+_NUMBER = re.compile(r"-?[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _text(value: Any) -> str:
 
 def _numeric(compare: Callable[[int, int], bool]) -> Callable[[Any, str | None], bool]:
     def test(actual: Any, wanted: str | None) -> bool:
-        if wanted is None or not wanted.lstrip("-").isdigit():
+        if wanted is None or not _NUMBER.fullmatch(wanted):
             raise invalid(f"`{wanted}` is no number to compare with.", param="query")
         return isinstance(actual, int) and compare(actual, int(wanted))
 
@@ -141,7 +142,7 @@ _COMPARE: dict[str, Callable[[Any, str | None], bool]] = {
 
 def _start(page: str | None) -> int:
     number = (page or "page_0").removeprefix("page_")
-    if not number.isdigit():
+    if not _NUMBER.fullmatch(number):
         raise invalid(f"Invalid page: {page}", param="page")
     return int(number)
 

@@ -189,8 +189,11 @@ class State:
 
 
 def _open(path: Path, *, fresh: bool) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = sqlite3.connect(path, timeout=0.2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = sqlite3.connect(path, timeout=0.2)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise StateUnreadable(f"{path} cannot be opened: {error}") from error
     try:
         # One process owns the file: memory is the truth while it runs.
         file.execute("PRAGMA locking_mode = EXCLUSIVE")

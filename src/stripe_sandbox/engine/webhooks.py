@@ -5,11 +5,10 @@ import hashlib
 import hmac
 import logging
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import islice
 
 import httpx2
 import orjson
@@ -74,20 +73,30 @@ class Courier:
         self._given = http
         self._own: httpx2.AsyncClient | None = None
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._queued: defaultdict[str, deque[str]] = defaultdict(deque)
+        self._busy: Counter[str] = Counter()
         self._answered: dict[str, asyncio.Event] = {}
         self._alarm = Alarm(self.wake)
         self.attempts: deque[Attempt] = deque(maxlen=_REMEMBERED)
         self.paused = False
 
     def wake(self) -> None:
-        """Start what is due while there are free slots; ring again for the rest."""
+        """Start what is due where an endpoint has a free slot; ring again for what is due later."""
+        if self.paused:
+            self._alarm.clear()
+            return
         agenda = self._state().agenda(DELIVERY)
-        free = 0 if self.paused else self._config.delivery_slots - len(self._under_way)
-        for key in islice(agenda.take(time.time()), max(free, 0)):
-            if key not in self._under_way:
-                self._under_way[key] = asyncio.create_task(self._carry(key))
-        busy = self.paused or len(self._under_way) >= self._config.delivery_slots
-        self._alarm.set(None if busy else agenda.next)
+        for key in agenda.take(time.time()):
+            self._queued[key.split(" ")[1]].append(key)
+        for endpoint, queue in self._queued.items():
+            while queue and self._busy[endpoint] < self._config.delivery_slots:
+                self._start(queue.popleft(), endpoint)
+        self._alarm.set(agenda.next)
+
+    def _start(self, key: str, endpoint: str) -> None:
+        if key not in self._under_way and self._state().get(DELIVERY, key):
+            self._busy[endpoint] += 1
+            self._under_way[key] = asyncio.create_task(self._carry(key))
 
     def pause(self) -> None:
         self.paused = True
@@ -137,6 +146,7 @@ class Courier:
                 self._record(state, key, accepted=attempt is not None and attempt.accepted)
         finally:
             del self._under_way[key]
+            self._busy[key.split(" ")[1]] -= 1
             self._note_answer(key.partition(" ")[0])
         self.wake()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from stripe_sandbox.contract.errors import StripeError, invalid, refused
 from stripe_sandbox.contract.responses import Body
+from stripe_sandbox.engine.urls import require_way_back
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.cards import (
     AUTHENTICATION_FAILED,
@@ -88,6 +89,7 @@ def attempt(
 
 def way_back(params: Body) -> str | None:
     """Where the bank's page leads to in the end; with `use_stripe_sdk` a script shows that page."""
+    require_way_back(params.get("return_url"), param="return_url")
     return None if params.get("use_stripe_sdk") else params.get("return_url")
 
 

@@ -1,6 +1,6 @@
 """The next invoice of a subscription, before there is one; to be called within a rehearsal."""
 
-from stripe_sandbox.contract.errors import StripeError
+from stripe_sandbox.contract.errors import StripeError, not_simulated
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.work import Work
@@ -32,7 +32,11 @@ def next_invoice(work: Work, customer: Body, subscription: Body | None, details:
     require_simulated(details, _DETAILS, where="subscription_details")
     terms = {k: v for k, v in details.items() if k != "cancel_now"}
     terms["payment_behavior"] = LEAVE_DRAFT
+    anchor = terms.get("billing_cycle_anchor", {}).get("type", "unchanged")
+    if anchor not in ("now", "unchanged"):
+        raise not_simulated(f"a preview with a billing_cycle_anchor of the type {anchor}")
     if subscription is None:
+        terms.pop("billing_cycle_anchor", None)
         subscription, before = subscribe(work, customer, terms), None
     else:
         before = subscription["latest_invoice"]

@@ -30,7 +30,7 @@ def unused(work: Work, items: Iterable[Body], *, at: int) -> list[Share]:
     shares = []
     for item in items:
         billed = work.note(item["id"]).get("billed")
-        if billed is None or billed["end"] <= at:
+        if billed is None or billed["end"] <= max(at, billed["start"]):
             continue
         since = max(at, billed["start"])
         part = Fraction(billed["end"] - since, billed["end"] - billed["start"])

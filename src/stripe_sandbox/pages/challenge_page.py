@@ -97,8 +97,9 @@ class ChallengePage:
             if intent["status"] == "requires_payment_method"
             else "succeeded",
         }
-        glue = "&" if "?" in note["return_url"] else "?"
-        return see_other(f"{note['return_url']}{glue}{urlencode(outcome)}")
+        address, hash_, fragment = note["return_url"].partition("#")
+        glue = "&" if "?" in address else "?"
+        return see_other(f"{address}{glue}{urlencode(outcome)}{hash_}{fragment}")
 
 
 def _unknown() -> Response:

@@ -189,7 +189,7 @@ def _shipping(work: Work, params: Body, currency: str | None) -> Body:
         at = f"shipping_options[{i}]"
         rate = _shipping_rate(work, option, at)
         fixed = rate["fixed_amount"]
-        if fixed["currency"] != currency:
+        if fixed is None or fixed["currency"] != currency:
             raise invalid(f"The shipping rate is not in {currency}.", param=at)
         options.append({"shipping_amount": fixed["amount"], "shipping_rate": rate["id"]})
     if not options:

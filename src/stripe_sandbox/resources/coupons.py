@@ -1,5 +1,6 @@
 """Coupons, and the discounts that they become when they are redeemed."""
 
+import re
 import secrets
 from string import ascii_letters, digits
 
@@ -19,6 +20,7 @@ _FIELDS = (
     "amount_off duration duration_in_months max_redemptions metadata name percent_off redeem_by"
 )
 _WHOLE = 100
+_ID = re.compile(r"[\w-]{1,200}")
 _MOST_MONTHS = 1200
 _EXPIRE = "coupon.expire"
 
@@ -85,6 +87,8 @@ def _require_sound(params: Body) -> None:
     if (params.get("duration") == "repeating") != ("duration_in_months" in params):
         text = "You must pass duration_in_months when, and only when, duration is repeating."
         raise invalid(text, param="duration_in_months")
+    if not _ID.fullmatch(params.get("id", "x")):
+        raise invalid("A coupon's id has letters, digits, - and _ only.", param="id")
     if not 0 < params.get("duration_in_months", 1) <= _MOST_MONTHS:
         text = f"duration_in_months must be from 1 to {_MOST_MONTHS}."
         raise invalid(text, param="duration_in_months")

@@ -59,6 +59,7 @@ def update(work: Work, params: Body, intent: str) -> Body:
 )
 def confirm(work: Work, params: Body, intent: str) -> Body:
     body = work.find("setup_intent", intent)
+    _require_own(work, body, "confirm")
     if body["status"] not in OPEN:
         raise unexpected_state(body, "confirmed", OPEN)
     new = changes(body, params, "allowed_payment_method_types")
@@ -69,8 +70,19 @@ def confirm(work: Work, params: Body, intent: str) -> Body:
 @setup_intents.on("post", "/v1/setup_intents/{intent}/cancel", takes="cancellation_reason")
 def cancel(work: Work, params: Body, intent: str) -> Body:
     body = work.find("setup_intent", intent)
+    _require_own(work, body, "cancel")
     setting_up.cancel(work, body, reason=params.get("cancellation_reason"))
     return body
+
+
+def _require_own(work: Work, intent: Body, verb: str) -> None:
+    """A session's intent follows its session."""
+    if work.note(intent["id"]).get("session"):
+        raise refused(
+            f"You cannot {verb} this SetupIntent because it was created by a Checkout Session.",
+            code="setup_intent_unexpected_state",
+            setup_intent=dict(intent),
+        )
 
 
 def _confirm(work: Work, intent: Body, params: Body) -> Body:

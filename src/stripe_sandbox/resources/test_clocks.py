@@ -14,6 +14,7 @@ log = logging.getLogger("stripe_sandbox.clocks")
 test_clocks = Resource(CLOCK, id_prefix="clock", label="test clock", param="test_clock")
 
 _MONTH = 31 * 24 * 3600
+_FURTHEST = 24 * _MONTH
 _ADVANCE = "test_clock.advance"
 
 
@@ -39,6 +40,9 @@ def advance(work: Work, params: Body, test_clock: str) -> Body:
         raise refused("This test clock is already advancing. Wait until its status is `ready`.")
     if target <= clock["frozen_time"]:
         text = "The new time must be after the time of the test clock."
+        raise invalid(text, param="frozen_time")
+    if target > clock["frozen_time"] + _FURTHEST:
+        text = "A test clock moves on by two years at the most; do it in steps."
         raise invalid(text, param="frozen_time")
     work.announce(
         "test_helpers.test_clock.advancing",
