@@ -23,7 +23,9 @@ from world import Database, Json, World, together
 KEPT: Final = ("bookings", "open_payables")
 """Ours, and changed by what is heard."""
 
-LIVING: Final = ("payment_intent", "refund", "dispute", "checkout.session")
+LIVING: Final = (
+    "payment_intent", "refund", "dispute", "checkout.session", "subscription", "invoice",
+)  # fmt: skip
 """Kinds of objects that change while a history goes on."""
 
 FAST: Final = Throttle(100_000)
@@ -126,7 +128,8 @@ class Hearing:
         moment = progress.ahead.pop(0)
         for (kind, id), row in moment.objects.items():
             self.world.sandbox.sandbox.state.put(kind, id, dict(row))
-        objects = [event["data"]["object"] for event in moment.events]
+        followed = self.world.ctx.sync.registry.by_event
+        objects = [e["data"]["object"] for e in moment.events if e["type"] in followed]
         progress.living += [object for object in objects if object["object"] in LIVING]
         self.happened += moment.events
         self.unheard += moment.events
@@ -182,8 +185,8 @@ async def wrong(world: World, history: History) -> list[str]:
     registry, booking = world.ctx.sync.registry, history.booking
     stripe: dict[str, list[Json]] = {resource.name: [] for resource in registry.resources}
     stripe |= history.ending
-    objects = [event["data"]["object"] for event in history.events]
-    announced = {object["id"] for object in objects if object["object"] in registry.by_name}
+    followed = [event for event in history.events if event["type"] in registry.by_event]
+    announced = {event["data"]["object"]["id"] for event in followed}
     found = await differences(world.db, registry, stripe, announced)
     shown = await world.ask("GET", f"/bookings/{booking['id']}", role="service")
     path = f"/stripe/payments?limit=100&booking_id={booking['id']}"

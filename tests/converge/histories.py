@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from converge.observing import priced_booking, refund_at_stripe
+from converge.observing import plan_at_stripe, priced_booking, refund_at_stripe
 from stripe_sandbox.engine.work import JOB
 from world import Json, World
 
 TOTAL, DEPOSIT = 44_000, 10_000
+DAY: Final = 86_400
 
 Rows = dict[tuple[str, str], Json]
 """Stripe's objects by kind and id."""
@@ -79,6 +80,19 @@ class Teller:
     async def settle(self) -> None:
         await self.world.settle()
         self.remember()
+
+    async def post(self, path: str, **form: Any) -> Json:
+        """Something that is done at Stripe itself."""
+        made = await self.world.at_stripe("POST", path, **form)
+        self.remember()
+        return made
+
+    async def advance(self, plan: Json, *, days: int) -> None:
+        """A customer's clock goes on, and what falls due on the way happens."""
+        path = f"/v1/test_helpers/test_clocks/{plan['test_clock']}"
+        now = (await self.world.at_stripe("GET", path))["frozen_time"]
+        await self.world.at_stripe("POST", f"{path}/advance", frozen_time=now + days * DAY)
+        await self.settle()
 
     async def refund(self, intent: Json, **form: Any) -> Json:
         made = await refund_at_stripe(self.world, intent, **form)
@@ -149,6 +163,38 @@ async def a_session_that_expires(told: Teller) -> None:
     told.remember()
 
 
+async def a_plan_that_is_tried_paid_and_renewed(told: Teller) -> None:
+    plan = await subscribed(told, trial_period_days=3)
+    await told.advance(plan, days=4)
+    await told.advance(plan, days=36)
+
+
+async def a_renewal_that_fails_is_paid_later_and_canceled(told: Teller) -> None:
+    plan = await subscribed(told)
+    path = f"/v1/subscriptions/{plan['id']}"
+    broken = await told.world.at_stripe(
+        "POST",
+        "/v1/payment_methods/pm_card_chargeCustomerFail/attach",
+        customer=plan["customer"],
+    )
+    await told.post(path, default_payment_method=broken["id"])
+    await told.advance(plan, days=32)
+    await told.post(path, default_payment_method="")
+    overdue = (await told.world.at_stripe("GET", path))["latest_invoice"]
+    await told.post(f"/v1/invoices/{overdue}/pay")
+    await told.world.at_stripe("DELETE", path)
+    told.remember()
+
+
+async def subscribed(told: Teller, **form: Any) -> Json:
+    """A monthly plan of a customer on a clock of his own."""
+    path = "/v1/test_helpers/test_clocks"
+    clock = await told.world.at_stripe("POST", path, frozen_time=1_800_000_000)
+    plan = await plan_at_stripe(told.world, clock=clock["id"], **form)
+    told.remember()
+    return plan | {"test_clock": clock["id"]}
+
+
 HISTORIES: Final[tuple[Callable[[Teller], Awaitable[None]], ...]] = (
     paid,
     declined_then_paid_in_one_second,
@@ -157,6 +203,8 @@ HISTORIES: Final[tuple[Callable[[Teller], Awaitable[None]], ...]] = (
     two_partial_refunds,
     a_dispute_won_late,
     a_session_that_expires,
+    a_plan_that_is_tried_paid_and_renewed,
+    a_renewal_that_fails_is_paid_later_and_canceled,
 )
 
 

@@ -102,4 +102,5 @@ def _wanted(resource: Resource, object: Json | None) -> Json:
 
 
 def _plain(name: str, value: Any) -> Any:
-    return orjson.loads(value) if name == "metadata" and value is not None else value
+    written = name in ("metadata", "items") and value is not None
+    return orjson.loads(value) if written else value

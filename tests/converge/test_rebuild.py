@@ -13,6 +13,7 @@ from converge.observing import (
     FORM,
     give,
     paid_at_stripe,
+    plan_at_stripe,
     priced_booking,
     refund_at_stripe,
     resource,
@@ -57,6 +58,12 @@ async def lived_in(world: World) -> World:
         await world.at_stripe("POST", f"/v1/prices/{price['id']}", active="false")
     spare = await world.at_stripe("POST", "/v1/products", name="No lamp")
     await world.at_stripe("DELETE", f"/v1/products/{spare['id']}")
+    await plan_at_stripe(world)
+    await plan_at_stripe(world, payment_behavior="default_incomplete")
+    ended = await plan_at_stripe(world, trial_period_days=7)
+    await world.at_stripe("DELETE", f"/v1/subscriptions/{ended['id']}")
+    draft = await world.at_stripe("POST", "/v1/invoices", customer=ended["customer"])
+    await world.at_stripe("DELETE", f"/v1/invoices/{draft['id']}")
     await world.settle()
     await world.converge()
     return world
@@ -154,8 +161,8 @@ async def test_cut_short_after_every_page_it_goes_on_and_ends_the_same(
     assert await written(world) == before
     listed = await world.db.fetchval("select sum(listed) from rebuilds")
     assert (
-        sum(seen) == listed == sum(len(before[each.relation]) for each in registered(world)) - 1
-    ), "each was listed once, but for the deleted product"
+        sum(seen) == listed == sum(len(before[each.relation]) for each in registered(world)) - 2
+    ), "each was listed once, but for what was deleted"
     again = await begin(world.ctx.sync, registered(world), restart=True)
     assert [(c.listed, c.after, c.done) for c in again] == [(0, None, False)] * len(again)
 

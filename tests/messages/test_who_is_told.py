@@ -6,6 +6,7 @@ from prometheus_client import REGISTRY
 
 from messages.conftest import ADMINS, Configure
 from messages.post_office import PostOffice, text_of
+from service.plans import catch_up, shelve, subscribed
 from world import DEPOSIT, Json, World
 
 DECLINED = "pm_card_visa_chargeDeclinedInsufficientFunds"
@@ -187,3 +188,27 @@ async def test_the_messages_that_are_not_wanted_stay_in_the_log(
     assert (office.letters, alerts("dispute")) == ([], before + 1)
     [shown] = await told(mailing, intent, role="admin")
     assert shown["state"] == "logged"
+
+
+async def test_admins_are_told_once_of_a_second_plan_of_one_kind(
+    mailing: World, office: PostOffice
+) -> None:
+    await shelve(mailing)
+    paid = await subscribed(mailing)
+    path = f"/v1/subscriptions/{paid['id']}"
+    stripes = await mailing.at_stripe("GET", path)
+    form: Json = {
+        "customer": stripes["customer"],
+        "items[0][price]": stripes["items"]["data"][0]["price"]["id"],
+        "default_payment_method": stripes["default_payment_method"],
+    }
+    second = await mailing.at_stripe("POST", "/v1/subscriptions", **form)
+    await catch_up(mailing)
+    await mailing.at_stripe("POST", path, description="looked at")
+    await catch_up(mailing)
+    assert {letter["To"] for letter in office.letters} == set(ADMINS)
+    assert len(office.letters) == len(ADMINS)
+    [subject] = {letter["Subject"] for letter in office.letters}
+    assert subject == "Two plans of one kind: u-1"
+    for id in (paid["id"], second["id"]):
+        assert id in text_of(office.letters[0])

@@ -42,7 +42,7 @@ Plant = Callable[[World], Awaitable[Any]]
 RESTRICTED = "rk_test_51Restricted"
 ALLOWED = (
     "account", "products", "prices", "payment_intents", "checkout", "disputes", "events",
-    "balance_transactions", "billing_portal", "webhook_endpoints",
+    "balance_transactions", "billing_portal", "webhook_endpoints", "subscriptions", "invoices",
 )  # fmt: skip
 
 

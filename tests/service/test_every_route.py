@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from payments.core.principal import Role
 from payments.domains.portal import ensure_configuration
+from service.plans import shelve, subscribed
 from world import BOOKING, KEY, Database, Json, Shelf, World, open_world
 
 AUDIENCE = "payments"
@@ -52,6 +53,11 @@ def owner(body: Json | None = None, *, id: str = "") -> Route:
     return Route(200, 404, 200, 200, body, id)
 
 
+def once(id: str) -> Route:
+    """What the user does; the others find it done."""
+    return Route(200, 404, 409, 409, None, id)
+
+
 def admins(body: Json | None = None, *, id: str = "") -> Route:
     return Route(403, 403, 403, 200, body, id)
 
@@ -86,6 +92,18 @@ ROUTES = {
     "PUT /api/v1/customers/{user_id}": Route(
         403, 403, 200, 200, {"stripe_customer_id": "<customer>"}, "<owner>"
     ),
+    "POST /api/v1/stripe/create-subscription": anyone(200, {"product_id": "backup"}),
+    "GET /api/v1/stripe/subscriptions/{id}": owner(id="<subscription>"),
+    "DELETE /api/v1/stripe/subscriptions/{id}": owner(id="<subscription>"),
+    "POST /api/v1/stripe/subscriptions/{id}/resume": once("<subscription>"),
+    "POST /api/v1/stripe/subscriptions/{id}/change-plan": owner(
+        {"product_id": "gold", "preview": True}, id="<subscription>"
+    ),
+    "POST /api/v1/stripe/subscriptions/{id}/retry-payment": Route(
+        409, 404, 409, 409, None, "<subscription>"
+    ),
+    "POST /api/v1/stripe/subscriptions/{id}/pause": once("<subscription>"),
+    "GET /api/v1/financial/subscriptions/{user_id}/summary": owner(id="<owner>"),
     "GET /api/v1/financial/credits/{user_id}": owner(id="<owner>"),
     "POST /api/v1/financial/credits/{user_id}/add": Route(
         403, 403, 200, 200, {"amount": 50}, "<owner>"
@@ -137,6 +155,8 @@ async def objects(world: World) -> dict[str, str]:
     body = {"payment_id": payment["id"], "amount_cents": 100}
     refund = await world.ask("POST", "/stripe/refund", body, role="admin")
     await world.converge()
+    await shelve(world)
+    subscription = await subscribed(world)
     await ensure_configuration(world.ctx)
     customer = await world.ask("GET", "/customers/u-1")
     run = await world.ask("POST", "/stripe/reconciliations", {}, status=202, role="admin")
@@ -148,6 +168,7 @@ async def objects(world: World) -> dict[str, str]:
         "<session>": session["session_id"],
         "<payment>": payment["id"],
         "<refund>": refund["id"],
+        "<subscription>": subscription["id"],
         "<switch>": "messages",
     }
 

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from payments.core import migrations
 from payments.sync.account import WrongAccount
-from service.accounts import PACK, sell
 from service.variants import Wire, application, served
 from world import BOOKING, Database, Json, World, open_world
 
@@ -230,8 +229,7 @@ async def test_the_examples_of_the_specification_are_accepted(world: World) -> N
     for example in schemas["BookingCreate"]["examples"]:
         await world.ask("POST", "/bookings", example, status=201, role="service")
     booking = await world.book(**{key: BOOKING[key] for key in ("guests", "menu")})
-    await sell(world, PACK)
-    here = {"booking_id": booking["id"], "product_id": PACK.key}
+    here = {"booking_id": booking["id"]}
     for name, path in (
         ("CheckoutSessionCreate", "create-checkout-session"),
         ("PaymentIntentCreate", "create-payment-intent"),

@@ -25,6 +25,15 @@ Purpose = Literal["deposit", "balance", "addon", "full"]
 
 
 @dataclass(frozen=True, slots=True)
+class Recurring:
+    """What makes an offer a plan: its price at Stripe, which is charged every period."""
+
+    price: str
+    quantity: int
+    trial_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """What may be charged for a reference now.
 
@@ -35,6 +44,7 @@ class Offer:
         discountable: whether a promotion code may lower what is paid; not where the rest would
             stay due.
         metadata: what the payment says at Stripe beside our own keys.
+        recurring: the plan, where it is one; `money` is then what a period costs.
     """
 
     owner: str
@@ -46,6 +56,7 @@ class Offer:
     expires_at: datetime | None = None
     discountable: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    recurring: Recurring | None = None
 
 
 @runtime_checkable

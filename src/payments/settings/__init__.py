@@ -176,7 +176,7 @@ class Settings(BaseSettings):
         default=False, description="Stripe Tax finds the tax within what is paid on Checkout pages"
     )
     promotion_codes: bool = Field(
-        default=False, description="Checkout pages of products take Stripe's promotion codes"
+        default=False, description="Checkout pages of products and plans take promotion codes"
     )
     time_zone: TimeZone = Field("UTC", description="zone of booking times and of days in reports")
 
@@ -259,6 +259,10 @@ class Settings(BaseSettings):
     def services(self) -> tuple[str, ...]:
         """Apprise's addresses; secrets each."""
         return listed(self.apprise_urls.get_secret_value() if self.apprise_urls else "")
+
+    def price_named(self, key: str) -> str:
+        """The price that a variable of the environment holds for a catalogue key, or the key."""
+        return self.stripe_price.get(key, key)
 
     @property
     def zone(self) -> ZoneInfo:

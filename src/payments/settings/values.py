@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, SecretStr
 
 Environment = Literal["development", "staging", "production"]
-Template = Literal["payment_failed", "dispute", "refund_failed", "dead_event", "drift"]
+Template = Literal[
+    "payment_failed", "dispute", "refund_failed", "subscription_conflict", "dead_event", "drift"
+]  # fmt: skip
 """What this service tells people: the first the customer, the others the admins."""
 
 ASYMMETRIC: Final = frozenset(

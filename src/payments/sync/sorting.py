@@ -48,7 +48,8 @@ def sort_in(delivery: Delivery, registry: Registry, *, livemode: bool) -> Row:
     if account or event.get("livemode") not in (None, livemode) or object_id is None:
         resource = None
     whole = resource is not None and resource.from_payload and target.get("object") == resource.name
-    payload = whole and event.get("api_version") == API_VERSION
+    gone = event["type"].endswith(".deleted")  # it carries how the object was before
+    payload = whole and not gone and event.get("api_version") == API_VERSION
     flag = event.get("livemode")
     return Row(
         id=event["id"],

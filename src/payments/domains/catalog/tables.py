@@ -126,3 +126,9 @@ async def found(tx: AsyncConnection, named: str) -> Sequence[Row[Any]]:
         .order_by((Price.id == Product.default_price).desc().nulls_last(), Price.id)
     )
     return (await tx.execute(query)).all()
+
+
+async def recurs(tx: AsyncConnection, named: str) -> bool:
+    """Whether what is on sale under a name is charged every period."""
+    rows = await found(tx, named)
+    return bool(rows) and rows[0].type == "recurring"

@@ -15,6 +15,7 @@ from payments.core.idempotency import Idempotent, KeyReused, Repeatable
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
 from payments.domains import customers
+from payments.domains.catalog import tables as catalog
 from payments.domains.checkout.opening import Form, Wish, open_payable
 from payments.domains.checkout.params import intent_params, session_params
 from payments.domains.checkout.pricing import meant
@@ -74,8 +75,8 @@ async def read_config(ctx: Ctx) -> ConfigOut:
 async def create_checkout_session(
     body: CheckoutSessionCreate, ctx: Ctx, who: Authenticated, payables: Offered, key: Idempotent
 ) -> CheckoutSessionOut:
-    """Open Stripe's page for a booking or a product. Asking again for the same gives the same page;
-    asking for something else of a booking closes its old page first.
+    """Open Stripe's page for a booking, a product or a plan. Asking again for the same gives the
+    same page; asking for something else of a booking, or for another plan, closes the old one.
     """
     urls = return_urls(ctx.settings, body.success_url, body.cancel_url)
     session = await _open(
@@ -149,11 +150,20 @@ async def _target(
     """What is to be paid, and its id there."""
     async with ctx.db.transaction() as tx:
         if body.product_id is not None:
-            shop = payables["purchase"]
+            shop = payables[await _kind(ctx, tx, body)]
             assert isinstance(shop, Shop)
             return shop, await shop.order(tx, _order(ctx, body, who), now=ctx.clock.now())
         payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
         return payable, await payable.locate(tx, id=named, principal=who)
+
+
+async def _kind(ctx: Context, tx: AsyncConnection, body: Target) -> str:
+    """Which shop sells a product: by its price, unless the caller says it."""
+    asked = body.mode if isinstance(body, CheckoutSessionCreate) else "payment"
+    if asked is None:
+        recurs = await catalog.recurs(tx, ctx.settings.price_named(str(body.product_id)))
+        asked = "subscription" if recurs else "payment"
+    return "subscription" if asked == "subscription" else "purchase"
 
 
 def _order(ctx: Context, body: Target, who: Principal) -> Order:
@@ -162,7 +172,7 @@ def _order(ctx: Context, body: Target, who: Principal) -> Order:
     if not who.sees(user):
         raise Forbidden("only a service or an admin may buy for somebody else; leave user_id out")
     return Order(
-        product=ctx.settings.stripe_price.get(body.product_id, body.product_id),
+        product=ctx.settings.price_named(body.product_id),
         quantity=body.quantity or 1,
         user=user,
         email=who.email if user == who.user_id else None,
@@ -196,7 +206,9 @@ async def read_checkout_session(id: ObjectId, ctx: Ctx, who: Authenticated) -> C
         session_id=session.id,
         status=session.status,
         payment_status=session.payment_status,
-        paid=session.payment_status == "no_payment_required" or intent == "succeeded",
+        paid=session.payment_status == "no_payment_required"
+        or intent == "succeeded"
+        or (session.mode == "subscription" and session.payment_status == "paid"),
         booking_id=booking_of(session.reference),
         reference=session.reference,
         payment_intent=session.payment_intent,

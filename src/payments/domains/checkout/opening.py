@@ -176,8 +176,10 @@ async def _look(ctx: Context, row: Row[Any], id: str) -> dict[str, Any]:
     next must know about the money.
     """
     found = await observe.refresh(ctx.sync, RESOURCES[row.form], id)
-    if row.form == "checkout_session" and found["status"] == "complete" and found["payment_intent"]:
-        await observe.refresh(ctx.sync, PAYMENT_INTENT, found["payment_intent"])
+    if row.form == "checkout_session" and found["status"] == "complete":
+        for name in ("payment_intent", "subscription"):
+            if brought := found.get(name):
+                await observe.refresh(ctx.sync, ctx.sync.registry.by_name[name], brought)
     return found
 
 
@@ -188,7 +190,8 @@ async def _create(client: Any, row: Row[Any]) -> Any:
         create = client.v1.payment_intents.create_async
     else:
         create = client.v1.checkout.sessions.create_async
-        params["payment_intent_data"] = {**params["payment_intent_data"], "metadata": metadata}
+        made = "payment_intent_data" if params["mode"] == "payment" else "subscription_data"
+        params[made] = {**params[made], "metadata": metadata}
     return await create(params, options(f"payable:{row.id.hex}"))
 
 

@@ -1,10 +1,11 @@
 """An offer as Stripe's parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from payments.core.errors import Invalid
 from payments.domains.checkout.schemas import LineItem
-from payments.domains.payables import APP, Offer
+from payments.domains.payables import APP, Offer, Recurring
 from payments.settings import Settings
 
 
@@ -22,18 +23,29 @@ def session_params(
     """
     success, cancel = urls
     params: dict[str, Any] = {
-        "mode": "payment",
         "customer": customer,
         "client_reference_id": reference,
-        "line_items": _lines(offer, items, taxed=settings.automatic_tax),
         "success_url": success,
         "cancel_url": cancel,
         "metadata": _metadata(reference, offer),
-        "payment_intent_data": _shown_to_customer(reference, offer),
     }
     if offer.expires_at is not None:
         params["expires_at"] = int(offer.expires_at.timestamp())
+    if offer.recurring is not None:
+        params |= _paid_each_period(offer.recurring, params["metadata"])
+    else:
+        params |= _paid_once(reference, offer, items, taxed=settings.automatic_tax)
     return params | terms(settings, discountable=offer.discountable)
+
+
+def _paid_once(
+    reference: str, offer: Offer, items: Sequence[LineItem] | None, *, taxed: bool
+) -> dict[str, Any]:
+    return {
+        "mode": "payment",
+        "line_items": _lines(offer, items, taxed=taxed),
+        "payment_intent_data": _shown_to_customer(reference, offer),
+    }
 
 
 def _lines(offer: Offer, items: Sequence[LineItem] | None, *, taxed: bool) -> list[dict[str, Any]]:
@@ -50,6 +62,18 @@ def _lines(offer: Offer, items: Sequence[LineItem] | None, *, taxed: bool) -> li
     ]
 
 
+def _paid_each_period(plan: Recurring, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Nothing of a session's metadata is copied by Stripe to its subscription."""
+    data: dict[str, Any] = {"metadata": metadata}
+    if plan.trial_days:
+        data["trial_period_days"] = plan.trial_days
+    return {
+        "mode": "subscription",
+        "line_items": [{"price": plan.price, "quantity": plan.quantity}],
+        "subscription_data": data,
+    }
+
+
 def terms(settings: Settings, *, discountable: bool) -> dict[str, Any]:
     """What the settings let a Checkout page do."""
     found: dict[str, Any] = {}
@@ -62,7 +86,13 @@ def terms(settings: Settings, *, discountable: bool) -> dict[str, Any]:
 
 
 def intent_params(reference: str, offer: Offer, customer: str) -> dict[str, Any]:
-    """Parameters of a PaymentIntent for Elements."""
+    """Parameters of a PaymentIntent for Elements.
+
+    Raises:
+        Invalid: it is a plan, which is begun in another way.
+    """
+    if offer.recurring is not None:
+        raise Invalid("a plan is subscribed to by /create-subscription or a Checkout session")
     return {
         "amount": offer.money.amount,
         "currency": offer.money.currency,

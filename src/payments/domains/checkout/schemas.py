@@ -73,8 +73,8 @@ class LineItem(Body):
 
 
 class CheckoutSessionCreate(Target):
-    """Pay for a booking or a product on Stripe's page. The server knows the price: line items must
-    add up to what is due, or be left out.
+    """Pay for a booking, a product or a plan on Stripe's page. The server knows the price: line
+    items must add up to what is due, or be left out.
     """
 
     model_config = ConfigDict(
@@ -87,18 +87,27 @@ class CheckoutSessionCreate(Target):
                     "mode": "payment",
                 },
                 {"product_id": "credits_100", "quantity": 2},
+                {"product_id": "pro", "mode": "subscription"},
             ]
         },
     )
 
     line_items: list[LineItem] | None = Field(None, min_length=1, max_length=100)
-    mode: Literal["payment"] = "payment"
+    mode: Literal["payment", "subscription"] | None = Field(
+        None, description="a product's price says it by itself"
+    )
     success_url: str | None = Field(
         None,
         max_length=2000,
         description="on one of FRONTEND_URLS; {CHECKOUT_SESSION_ID} is filled in",
     )
     cancel_url: str | None = Field(None, max_length=2000)
+
+    @model_validator(mode="after")
+    def plans_are_products(self) -> Self:
+        if self.mode == "subscription" and self.product_id is None:
+            raise ValueError("mode: a subscription is to a product_id")
+        return self
 
     @property
     def total(self) -> int | None:

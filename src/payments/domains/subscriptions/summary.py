@@ -1,0 +1,90 @@
+"""What a user has now, in one answer: plan, period, entitlements, and what Stripe charges next."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy import select
+
+from payments.context import Context, Ctx
+from payments.core import errors, money
+from payments.core.errors import NotFound
+from payments.core.principal import Authenticated
+from payments.core.schemas import ObjectId
+from payments.domains.customers import users_customers
+from payments.domains.subscriptions.schemas import (
+    NextInvoice,
+    Period,
+    SubscriptionOut,
+    SubscriptionSummary,
+)
+from payments.domains.subscriptions.showing import shown
+from payments.domains.subscriptions.tables import ENDED, Subscription
+from payments.stripe_api.failures import StripeObjectMissing
+from payments.sync.apply import timestamp
+
+router = APIRouter(prefix="/financial", tags=["financial"])
+
+
+@router.get(
+    "/subscriptions/{user_id}/summary",
+    responses=errors.problems(
+        errors.Unauthenticated, errors.NotFound, errors.Invalid, errors.StripeFailed,
+        errors.StripeBusy, errors.StripeTimeout,
+    ),
+)  # fmt: skip
+async def summarise(user_id: ObjectId, ctx: Ctx, who: Authenticated) -> SubscriptionSummary:
+    """What a user is entitled to, and what his plan costs next, as Stripe reckons it now."""
+    if not who.sees(user_id):
+        raise NotFound(f"there is no user {user_id!r}")
+    living = await _living(ctx, user_id)
+    entitling = [found for found in living if found.entitled]
+    first = next(iter(entitling or living), None)
+    features = {name for found in entitling for plan in found.plans for name in plan.features}
+    return SubscriptionSummary(
+        user_id=user_id,
+        entitled=bool(entitling),
+        status=first.status if first else None,
+        plan=next(iter(first.plans), None) if first else None,
+        period=Period(start=first.current_period_start, end=first.current_period_end)
+        if first
+        else None,
+        cancel_at_period_end=first is not None and first.cancel_at_period_end,
+        entitlements=sorted(features),
+        next_invoice=await _next_invoice(ctx, first) if first else None,
+        subscriptions=living,
+    )
+
+
+async def _living(ctx: Context, user_id: str) -> list[SubscriptionOut]:
+    """The newest first."""
+    query = select(Subscription).where(
+        Subscription.customer.in_(users_customers(user_id)),
+        Subscription.status.not_in(ENDED),
+        ~Subscription.deleted,
+    )
+    newest = query.order_by(Subscription.created_at.desc(), Subscription.id.desc())
+    async with ctx.db.transaction() as tx:
+        return await shown(tx, (await tx.execute(newest)).all())
+
+
+async def _next_invoice(ctx: Context, found: SubscriptionOut) -> NextInvoice | None:
+    """None where nothing follows: it is to end, or Stripe has nothing to charge."""
+    if not found.entitled or found.cancel_at_period_end:
+        return None
+    params: Any = {"subscription": found.id}
+    try:
+        answer = await ctx.stripe.call(lambda c: c.v1.invoices.create_preview_async(params))
+    except (errors.StripeRejected, StripeObjectMissing):
+        return None
+    return _shown(answer.object)
+
+
+def _shown(invoice: Mapping[str, Any]) -> NextInvoice:
+    amount, currency = invoice["amount_due"], invoice["currency"]
+    return NextInvoice(
+        amount_cents=amount,
+        amount=money.display(amount, currency),
+        currency=currency,
+        at=timestamp(invoice.get("next_payment_attempt") or invoice.get("period_end")),
+    )
