@@ -60,6 +60,11 @@ def no_phase(_: StripeObject) -> int:
     return 0
 
 
+def always(_: StripeObject) -> bool:
+    """For objects that events carry as they are fetched."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resource:
     """How one kind of Stripe object is mirrored.
@@ -73,6 +78,8 @@ class Resource:
         phase: its place in the lifecycle, a pure function that never falls along a life.
         events: the types that announce it. One that the SDK does not list fails at import.
         from_payload: whether an event's own object is trusted (by phase) or always fetched.
+        whole: whether an event's object has all that `read` wants, as a fetched one has; given
+            whatever was sent, of any shape.
         deletable: whether a 404 means that it was deleted.
         unannounced: columns that Stripe changes without an event; a later one brings them.
     """
@@ -87,6 +94,7 @@ class Resource:
     open: str = "false"
     phase: Callable[[StripeObject], int] = no_phase
     from_payload: bool = False
+    whole: Callable[[StripeObject], bool] = always
     deletable: bool = False
     unannounced: tuple[str, ...] = ()
 

@@ -47,9 +47,15 @@ def sort_in(delivery: Delivery, registry: Registry, *, livemode: bool) -> Row:
     account = event.get("account") or event.get("context")
     if account or event.get("livemode") not in (None, livemode) or object_id is None:
         resource = None
-    whole = resource is not None and resource.from_payload and target.get("object") == resource.name
     gone = event["type"].endswith(".deleted")  # it carries how the object was before
-    payload = whole and not gone and event.get("api_version") == API_VERSION
+    payload = (
+        resource is not None
+        and resource.from_payload
+        and target.get("object") == resource.name
+        and not gone
+        and event.get("api_version") == API_VERSION
+        and resource.whole(target)
+    )
     flag = event.get("livemode")
     return Row(
         id=event["id"],
