@@ -14,6 +14,7 @@ from payments.domains.catalog.facts import read_facts
 from payments.domains.catalog.tables import Price, Product
 from payments.domains.customers import CustomerLink
 from payments.domains.subscriptions.changing import visible
+from payments.domains.subscriptions.plans import Plan
 from payments.domains.subscriptions.schemas import PlanOut, SubscriptionOut
 from payments.domains.subscriptions.tables import Subscription, entitled
 
@@ -51,6 +52,14 @@ async def shown(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Subscript
         )
         for row in rows
     ]
+
+
+async def offered(ctx: Context, plan: Plan, quantity: int) -> PlanOut:
+    """A plan as an item of a subscription would show it."""
+    async with ctx.db.transaction() as tx:
+        prices = await _prices(tx, [plan.price])
+    item = {"product": plan.product, "price": plan.price, "quantity": quantity}
+    return _plan(item, prices.get(plan.price))
 
 
 async def _prices(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Row[Any]]:
