@@ -22,7 +22,7 @@ ACCEPTED: Final = b'{"received":true}'
 
 TEST_EVENT: Final = "payments.webhook_test"
 """What `payments webhooks test` posts: stored like any event that nobody follows."""
-TRIAL: Final = "evt_test_"
+TRIAL: Final = "evt_payments_test_"
 """How the ids of events begin that we post ourselves: they say nothing about whether Stripe uses a
 secret.
 """

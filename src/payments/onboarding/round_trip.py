@@ -194,7 +194,7 @@ def _late(seen: Any, patience: timedelta) -> Broken:
 
 STEPS: Final[dict[str, Callable[[Trip], Awaitable[str]]]] = {
     "Customer": _customer,
-    "Product and price": _product,
+    "Product": _product,
     "Payment": _payment,
     "Refund": _refund,
     "Subscription": _subscription,
