@@ -9,7 +9,6 @@ from service.plans import pay, subscribe, subscribed
 from service.variants import listening
 from world import Json, World
 
-DAY = 86_400
 ENTERPRISE = 119_900
 """What `enterprise_sub` of the shipped catalogue costs a year."""
 

@@ -1,11 +1,22 @@
-"""Saying what will be done, and asking before it is."""
+"""Who acts on the command line: what will be done is said, and asked, before it is."""
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from payments.settings import Settings
+
+if TYPE_CHECKING:
+    from payments.core.principal import Principal
+
+
+def operator() -> "Principal":
+    """Who acts, as the audit log names it."""
+    from payments.core.principal import Principal
+
+    return Principal(user_id="command line", role="admin")
 
 
 def ask(settings: Settings, intended: Sequence[str], *, yes: bool) -> None:

@@ -38,12 +38,16 @@ def try_integration(
 
 
 async def _go(settings: Settings, patience: timedelta) -> bool:
+    from payments.cli.asking import operator
     from payments.cli.opening import opened
+    from payments.core import audit
     from payments.onboarding.round_trip import Trip, clean_up, go
 
     well = True
     async with opened(settings) as ctx:
         trip = Trip(ctx, patience)
+        async with ctx.db.transaction() as tx:
+            await audit.record(tx, operator(), act="integration.tested", subject=trip.mark)
         try:
             async for step in go(trip):
                 well = _say(step) and well

@@ -14,7 +14,6 @@ from payments.settings import Settings, load
 
 if TYPE_CHECKING:
     from payments.context import Context
-    from payments.core.principal import Principal
     from payments.domains.subscriptions.holders import Holder
 
 Email = Annotated[str, typer.Argument(help="The customer's e-mail address.")]
@@ -74,22 +73,15 @@ def retry_payment(
     asyncio.run(_retry(load(), id, yes=yes))
 
 
-def _operator() -> "Principal":
-    """Who acts, as the audit log names it."""
-    from payments.core.principal import Principal
-
-    return Principal(user_id="command line", role="admin")
-
-
 async def _cancel(settings: Settings, wish: Wish, *, now: bool) -> None:
-    from payments.cli.asking import ask
+    from payments.cli.asking import ask, operator
     from payments.cli.opening import opened
     from payments.domains.subscriptions import changing
     from payments.domains.subscriptions.showing import one
 
     async with opened(settings) as ctx:
         holder, id = await _meant(ctx, wish)
-        found = await changing.known(ctx, id, _operator())
+        found = await changing.known(ctx, id, operator())
         current = await one(ctx, id)
         decide = partial(changing.cancel, now=now)
         at_once = decide(found).act == "cancel"
@@ -102,24 +94,28 @@ async def _cancel(settings: Settings, wish: Wish, *, now: bool) -> None:
             f"It ends {when}. Nothing that was paid is given back.",
         ]
         ask(settings, intended, yes=wish.yes)
-        await changing.change(ctx, id, decide, who=_operator(), key=None)
+        await changing.change(ctx, id, decide, who=operator(), key=None)
         await _say(ctx, id)
 
 
 async def _change_plan(settings: Settings, wish: Wish, named: str, quantity: int | None) -> None:
-    from payments.cli.asking import ask
+    from payments.cli.asking import ask, operator
     from payments.cli.opening import opened
+    from payments.core.errors import Conflict
     from payments.domains.subscriptions import changing, plan_change
     from payments.domains.subscriptions.showing import offered, one
+    from payments.domains.subscriptions.tables import read
 
     async with opened(settings) as ctx:
         holder, id = await _meant(ctx, wish)
-        found = await changing.known(ctx, id, _operator())
+        found = await changing.known(ctx, id, operator())
         current = await one(ctx, id)
         plan = await plan_change.plan_for(ctx, found, settings.price_named(named))
-        date = plan_change.dated(ctx, None)
+        items, date = read(found)["items"], plan_change.dated(ctx, None)
 
         def decide(found: Any) -> changing.Change:
+            if read(found)["items"] != items:
+                raise Conflict(f"{id} was changed meanwhile, so it would cost something else")
             since = plan_change.dated(ctx, date)  # a question may stay unanswered for too long
             return plan_change.change_plan(found, plan, quantity=quantity, proration_date=since)
 
@@ -131,22 +127,22 @@ async def _change_plan(settings: Settings, wish: Wish, named: str, quantity: int
             lines.cost(shown),
         ]
         ask(settings, intended, yes=wish.yes)
-        await changing.change(ctx, id, decide, who=_operator(), key=None)
+        await changing.change(ctx, id, decide, who=operator(), key=None)
         await _say(ctx, id)
 
 
 async def _retry(settings: Settings, id: str, *, yes: bool) -> None:
-    from payments.cli.asking import ask
+    from payments.cli.asking import ask, operator
     from payments.cli.opening import opened
     from payments.core.errors import CardDeclined
     from payments.domains.subscriptions import changing
     from payments.domains.subscriptions.overdue import overdue
 
     async with opened(settings) as ctx:
-        found = await overdue(ctx, id, _operator())
+        found = await overdue(ctx, id, operator())
         ask(settings, lines.claim(found), yes=yes)
         try:
-            await changing.change(ctx, found.subscription, found.pay, who=_operator(), key=None)
+            await changing.change(ctx, found.subscription, found.pay, who=operator(), key=None)
         except CardDeclined as exc:
             page = found.invoice.get("hosted_invoice_url")
             way = f"\nThe customer can pay it with another card: {page}" if page else ""

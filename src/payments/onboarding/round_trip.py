@@ -75,8 +75,11 @@ async def go(trip: Trip) -> AsyncIterator[Step]:
 
 async def clean_up(trip: Trip) -> Step:
     """Remove what was made; Stripe ends a deleted customer's subscription. What was charged and
-    given back stays in the account's books of test mode, and so does an archived product.
+    given back stays in the account's books of test mode, and so does the archived product: one that
+    has a price cannot be deleted.
     """
+    if not trip.made:
+        return Step("Clean up", "nothing was made")
     left = []
     for kind, remove in REMOVALS.items():
         if (id := trip.made.get(kind)) is not None:
@@ -206,8 +209,5 @@ REMOVALS: Final[dict[str, Callable[[Trip, str], Awaitable[Any]]]] = {
     ),
     "product": lambda trip, id: trip.send(
         "archive", lambda c, o: c.v1.products.update_async(id, {"active": False}, o)
-    ),
-    "price": lambda trip, id: trip.send(
-        "archive_price", lambda c, o: c.v1.prices.update_async(id, {"active": False}, o)
     ),
 }
