@@ -171,8 +171,8 @@ async def _meant(ctx: "Context", wish: Wish) -> "tuple[Holder, str]":
                 return holder, seen.id
         sys.exit(f"payments: {printable(wish.subscription)} is none of {named}:{listed}")
     if len(each) > 1 or len(found) > 1:
-        several = f"{len(found)} customers and {len(each)} subscriptions of {named}"
-        sys.exit(f"payments: say which with --subscription; there are {several}:{listed}")
+        several = f"customers of {named}: {len(found)}, subscriptions: {len(each)}"
+        sys.exit(f"payments: say which with --subscription SUB ({several}):{listed}")
     [(holder, seen)] = each
     return holder, seen.id
 
