@@ -182,9 +182,9 @@ async def test_a_better_plan_grants_from_the_next_period_on(world: World) -> Non
 async def test_a_yearly_plan_is_a_period_of_a_year_and_begins_at_once(world: World) -> None:
     member = await Member.join(world)
     silver = await credit_plan(world)
-    [product] = await world.rows("select product from stripe.prices where id = $1", silver["id"])
-    form: Json = {"product": product["product"], "currency": "usd", "unit_amount": 20_000}
-    yearly = await world.at_stripe("POST", "/v1/prices", **form, **{"recurring[interval]": "year"})
+    form: Json = {"product": silver["product"], "currency": "usd", "unit_amount": 20_000}
+    form["recurring[interval]"] = "year"
+    yearly = await world.at_stripe("POST", "/v1/prices", **form)
     made = await member.subscribe(silver)
     await member.go_on(days=10)
     await switch(world, made, yearly, proration_behavior="always_invoice")
