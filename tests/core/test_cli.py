@@ -169,6 +169,7 @@ async def test_a_product_archived_in_the_dashboard_is_offered_again(
 ) -> None:
     await world.at_stripe("POST", "/v1/products/payments_menu_kids", active="false")
     [price] = (await world.at_stripe("GET", "/v1/prices?lookup_keys[0]=menu_adult"))["data"]
+    await world.at_stripe("POST", f"/v1/products/{price['product']}", default_price="")
     await world.at_stripe("POST", f"/v1/prices/{price['id']}", active="false")
     for expected in ("0 created, 2 updated, 0 archived.", "Nothing to change"):
         ran = await run("catalog", "apply", **env)
