@@ -1,4 +1,4 @@
-"""Subscriptions under attack: lost answers, slow creations, two tabs, links that move, odd dates."""
+"""Subscriptions under attack: lost answers, slow creations, two tabs, moved links, odd dates."""
 
 import asyncio
 from datetime import timedelta
@@ -23,3 +23,27 @@ async def fault(world: World, path: str = "/v1/subscriptions", **what: object) -
 async def statuses(world: World) -> dict[str, str]:
     listed = await world.at_stripe("GET", "/v1/subscriptions?limit=100&status=all")
     return {found["id"]: found["status"] for found in listed["data"]}
+
+
+async def test_a_date_that_no_calendar_has_is_refused(shop: World) -> None:
+    paid = await subscribed(shop)
+    for date in (253_402_300_800, 10**18, 10**30):
+        body = {"product_id": "gold", "proration_date": date}
+        refused = await shop.ask(
+            "POST", f"/stripe/subscriptions/{paid['id']}/change-plan", body, status=422
+        )
+        assert "proration_date" in refused["detail"]
+
+
+async def test_a_creation_that_took_so_long_that_it_gave_way_cannot_be_paid(shop: World) -> None:
+    other = await subscribe(shop, "backup")  # of another group; and the customer is made
+    await fault(shop, method="POST", delay_seconds=0.5)
+    slow = asyncio.create_task(subscribe(shop, "silver", status=409))
+    while await shop.db.fetchval("select count(*) from subscription_requests") < 2:
+        pass
+    shop.clock.ahead = timedelta(seconds=61)
+    made = await subscribe(shop, "gold")
+    assert (await slow)["code"] == "in_flight"
+    found = await statuses(shop)
+    assert {id for id in found if found[id] == "incomplete"} == {other["id"], made["id"]}
+    assert list(found.values()).count("canceled") == 1
