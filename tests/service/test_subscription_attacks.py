@@ -47,3 +47,17 @@ async def test_a_creation_that_took_so_long_that_it_gave_way_cannot_be_paid(shop
     found = await statuses(shop)
     assert {id for id in found if found[id] == "incomplete"} == {other["id"], made["id"]}
     assert list(found.values()).count("canceled") == 1
+
+
+async def test_two_requests_that_put_the_same_plan_aside_do_not_trip_each_other(
+    shop: World,
+) -> None:
+    for n in range(4):
+        who = {"user": f"u-{n}"}
+        await subscribe(shop, "silver", **who)
+        path, body = "/api/v1/stripe/create-subscription", {"product_id": "gold"}
+        headers = shop.bearer(**who)
+        answers = await together(
+            *(shop.api.post(path, json=body, headers=headers) for _ in range(6))
+        )
+        assert {a.json().get("code") for a in answers} <= {None, "in_flight"}

@@ -41,7 +41,7 @@ class Plans:
         await locked(tx, [root_of(order.user)])  # two tabs make one order
         await switches.ensure_current(tx, root_of(order.user))
         await refuse_second(tx, order.user, plan)
-        row = await open_request(tx, order.user, plan)
+        row = await open_request(tx, order.user, plan, now=now)
         wanted = {
             "price": plan.price,
             "quantity": order.quantity,

@@ -95,7 +95,7 @@ async def _reserve(ctx: Context, wish: Wish, customer: str) -> tuple[Row[Any], b
         if earlier and (row := await _made_before(tx, earlier)) is not None:
             return row, True
         await switches.ensure_current(tx, root_of(wish.user))
-        row = await open_request(tx, wish.user, wish.plan)
+        row = await open_request(tx, wish.user, wish.plan, now=now)
         same = row.stripe_id if row is not None and wish.is_for(row) else None
         await refuse_second(tx, wish.user, wish.plan, same=same)
         if row is not None:
