@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest_asyncio
 
-from service.plans import shelve, subscribe, subscribed
+from service.plans import GOLD, SILVER, catch_up, shelve, subscribe, subscribed
 from world import World, together
 
 
@@ -61,3 +61,18 @@ async def test_two_requests_that_put_the_same_plan_aside_do_not_trip_each_other(
             *(shop.api.post(path, json=body, headers=headers) for _ in range(6))
         )
         assert {a.json().get("code") for a in answers} <= {None, "in_flight"}
+
+
+async def test_a_customer_who_was_taken_over_takes_his_plan_along(shop: World) -> None:
+    paid = await subscribed(shop)
+    [customer] = (await shop.at_stripe("GET", "/v1/customers"))["data"]
+    body = {"stripe_customer_id": customer["id"], "take_over": True}
+    await shop.ask("PUT", "/customers/u-2", body, user="admin", role="admin")
+
+    mine = await subscribe(shop)
+    assert (mine["id"] != paid["id"], mine["user_id"]) == (True, "u-1")
+    refused = await subscribe(shop, "gold", status=409, user="u-2")
+    assert refused["subscription"] == paid["id"]
+    await shop.ask("DELETE", f"/stripe/subscriptions/{paid['id']}?now=true", user="u-2")
+    assert (await subscribe(shop, user="u-2"))["user_id"] == "u-2"
+    assert (await subscribe(shop))["id"] == mine["id"]
