@@ -76,3 +76,19 @@ async def test_a_customer_who_was_taken_over_takes_his_plan_along(shop: World) -
     await shop.ask("DELETE", f"/stripe/subscriptions/{paid['id']}?now=true", user="u-2")
     assert (await subscribe(shop, user="u-2"))["user_id"] == "u-2"
     assert (await subscribe(shop))["id"] == mine["id"]
+
+
+async def test_two_tabs_with_two_plans_never_show_a_price_that_was_not_asked_for(
+    shop: World,
+) -> None:
+    path = "/api/v1/stripe/create-checkout-session"
+    for n in range(4):
+        asked = ("silver", "gold") * 2
+        headers = shop.bearer(f"u-{n}")
+        answers = await together(
+            *(shop.api.post(path, json={"product_id": key}, headers=headers) for key in asked)
+        )
+        pages = [(key, a.json()) for key, a in zip(asked, answers, strict=True) if a.is_success]
+        assert pages, "somebody gets through"
+        for key, made in pages:
+            assert made["amount_cents"] == {"silver": SILVER, "gold": GOLD}[key]
