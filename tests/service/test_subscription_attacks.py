@@ -3,10 +3,12 @@
 import asyncio
 from datetime import timedelta
 
+import httpx2
+import pytest
 import pytest_asyncio
 
 from service.plans import GOLD, SILVER, catch_up, shelve, subscribe, subscribed
-from world import World, together
+from world import Json, World, together
 
 
 @pytest_asyncio.fixture
@@ -92,3 +94,69 @@ async def test_two_tabs_with_two_plans_never_show_a_price_that_was_not_asked_for
         assert pages, "somebody gets through"
         for key, made in pages:
             assert made["amount_cents"] == {"silver": SILVER, "gold": GOLD}[key]
+
+
+async def test_a_page_waits_a_day_at_most_for_elements_whose_request_was_lost(shop: World) -> None:
+    await fault(shop, method="POST", cut=True, times=3)
+    await subscribe(shop, status=502)
+    path, body = "/stripe/create-checkout-session", {"product_id": "silver"}
+    assert (await shop.ask("POST", path, body, status=409))["code"] == "in_flight"
+    shop.clock.ahead = timedelta(minutes=2)
+    waits = await shop.ask("POST", path, body, status=409)
+    assert "create-subscription" in waits["detail"]
+    shop.clock.ahead = timedelta(hours=23, minutes=1)
+    made = await shop.ask("POST", path, body)
+    await shop.pay(made)
+    await catch_up(shop)
+    [seen] = (await shop.ask("GET", "/stripe/subscriptions/u-1"))["data"]
+    assert seen["status"] == "active"
+
+
+async def keyed(world: World, path: str, body: Json | None = None) -> httpx2.Response:
+    headers = world.bearer() | {"Idempotency-Key": path}
+    return await world.api.post(f"/api/v1/stripe/subscriptions/{path}", json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "fault_of", [{"when": "after", "status": 500}, {"when": "after", "cut": True}]
+)
+async def test_an_act_that_stripe_did_before_its_error_is_done_once(
+    shop: World, fault_of: Json
+) -> None:
+    paid = (await subscribed(shop))["id"]
+    for act, body, then in (
+        ("change-plan", {"product_id": "gold"}, "active"),
+        ("pause", None, "paused"),
+        ("resume", None, "active"),
+    ):
+        await fault(shop, f"/v1/subscriptions/{paid}", method="POST", times=9, **fault_of)
+        await keyed(shop, f"{paid}/{act}", body)
+        await shop.stripe.delete("/_sandbox/faults")
+        again = await keyed(shop, f"{paid}/{act}", body)
+        assert (again.status_code, again.json()["status"]) == (200, then)
+        assert again.json()["plans"][0]["lookup_key"] == "gold"
+    invoiced = (await shop.at_stripe("GET", "/v1/invoices?limit=100"))["data"]
+    assert [i["total"] for i in invoiced if i["total"]] == [GOLD - SILVER, SILVER]
+
+
+async def test_an_error_that_did_nothing_is_not_the_last_word_of_its_key(shop: World) -> None:
+    paid = (await subscribed(shop))["id"]
+    path, body = f"{paid}/change-plan", {"product_id": "gold"}
+    await fault(shop, f"/v1/subscriptions/{paid}", method="POST", status=500, times=9)
+    assert (await keyed(shop, path, body)).status_code == 502
+    await shop.stripe.delete("/_sandbox/faults")
+    first = await shop.db.fetchval("select id from subscription_changes")
+    assert (await keyed(shop, path, body)).status_code == 200
+    assert await shop.db.fetchval("select count(*) from subscription_changes where id <> $1", first)
+
+
+async def test_a_double_click_on_pausing_or_canceling_is_no_error(shop: World) -> None:
+    paid = (await subscribed(shop))["id"]
+    path = f"/api/v1/stripe/subscriptions/{paid}"
+    for method, act in (("POST", "/pause"), ("POST", "/resume"), ("DELETE", "?now=true")):
+        answers = await together(
+            *(shop.api.request(method, path + act, headers=shop.bearer()) for _ in range(3))
+        )
+        assert {(a.status_code, a.json().get("code")) for a in answers} <= {
+            (200, None), (409, "conflict"),
+        }  # fmt: skip

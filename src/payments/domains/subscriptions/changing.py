@@ -21,6 +21,7 @@ from payments.domains.subscriptions.tables import (
     SUBSCRIPTION,
     Subscription,
     SubscriptionChange,
+    read,
 )
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Client, options
@@ -39,6 +40,26 @@ class Change:
     object: str
     params: Any
 
+    def is_done(self, found: StripeObject) -> bool:
+        """Whether its object is now as this wants it."""
+        if self.act == "update":
+            return all(_says(found, name, value) for name, value in self.params.items())
+        return (found["status"] == OUTCOMES[self.act]) is (self.act != "resume")
+
+
+OUTCOMES: Final = {"cancel": "canceled", "pause": "paused", "resume": "paused", "pay": "paid"}
+"""What an act leads to; resuming, away from it."""
+
+
+def _says(found: StripeObject, name: str, value: Any) -> bool:
+    if name == "items":
+        items = {item["id"]: item for item in read(found)["items"]}
+        return all(items.get(item["id"], {}).items() >= item.items() for item in value)
+    return name in HOW or (found.get(name) or "") == (value or "")
+
+
+HOW: Final = ("proration_behavior", "proration_date", "payment_behavior")
+"""Parameters of an update that say how it is carried out, and not what is to be."""
 
 Decide = Callable[[StripeObject], Change]
 """Says from a subscription as it is now what is to be done; it may refuse."""
@@ -115,11 +136,26 @@ async def change(
         async with ctx.db.transaction() as tx:
             await locked(tx, [f"{SUBSCRIPTION.name}:{id}"])
             row = await _write(tx, ctx, id, partial(decide, found), who=who, key=key)
-        wanted = Change(row.act, row.params["object"], row.params["params"])
-        resource, call = CALLS[wanted.act]
-        named = options(f"subscription_change:{row.id}")
-        await observe.perform(ctx.sync, resource, lambda c: call(c, wanted, named))
+        await _carry_out(ctx, row, key)
     await observe.refresh(ctx.sync, SUBSCRIPTION, id)
+
+
+async def _carry_out(ctx: Context, row: Row[Any], key: Repeatable | None) -> None:
+    wanted = Change(row.act, row.params["object"], row.params["params"])
+    resource, call = CALLS[wanted.act]
+    named = options(f"subscription_change:{row.id}")
+    try:
+        await observe.perform(ctx.sync, resource, lambda c: call(c, wanted, named))
+    except (errors.StripeFailed, errors.StripeRejected, StripeObjectMissing) as exc:
+        # It may have been done by this call in spite of the error, or by another one meanwhile.
+        if not exc.answered:
+            raise
+        if wanted.is_done(await observe.refresh(ctx.sync, resource, wanted.object)):
+            return
+        if isinstance(exc, errors.StripeFailed):
+            # Stripe would replay its error to the same key for a day: the next try has another.
+            await idempotency.forget(ctx.db, key)
+        raise
 
 
 async def _write(
