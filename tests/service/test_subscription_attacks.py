@@ -150,6 +150,16 @@ async def test_an_error_that_did_nothing_is_not_the_last_word_of_its_key(shop: W
     assert await shop.db.fetchval("select count(*) from subscription_changes where id <> $1", first)
 
 
+async def test_a_change_that_is_sent_again_after_its_preview_ran_out_is_the_same(
+    shop: World,
+) -> None:
+    paid = (await subscribed(shop))["id"]
+    body = {"product_id": "gold", "proration_date": int(shop.clock.now().timestamp())}
+    assert (await keyed(shop, f"{paid}/change-plan", body)).status_code == 200
+    shop.clock.ahead = timedelta(hours=2)
+    assert (await keyed(shop, f"{paid}/change-plan", body)).status_code == 200
+
+
 async def test_a_double_click_on_pausing_or_canceling_is_no_error(shop: World) -> None:
     paid = (await subscribed(shop))["id"]
     path = f"/api/v1/stripe/subscriptions/{paid}"
