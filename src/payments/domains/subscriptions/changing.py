@@ -44,7 +44,7 @@ class Change:
         """Whether its object is now as this wants it."""
         if self.act == "update":
             return all(_says(found, name, value) for name, value in self.params.items())
-        return (found["status"] == OUTCOMES[self.act]) is (self.act != "resume")
+        return (found.get("status") == OUTCOMES[self.act]) is (self.act != "resume")
 
 
 OUTCOMES: Final = {"cancel": "canceled", "pause": "paused", "resume": "paused", "pay": "paid"}
