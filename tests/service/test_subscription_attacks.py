@@ -7,7 +7,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from service.plans import GOLD, SILVER, catch_up, shelve, subscribe, subscribed
+from service.plans import GOLD, SILVER, catch_up, plan, shelve, subscribe, subscribed
 from world import Json, World, together
 
 
@@ -170,3 +170,19 @@ async def test_a_double_click_on_pausing_or_canceling_is_no_error(shop: World) -
         assert {(a.status_code, a.json().get("code")) for a in answers} <= {
             (200, None), (409, "conflict"),
         }  # fmt: skip
+
+
+async def test_a_plan_whose_product_is_not_known_yet_stays_in_its_group(shop: World) -> None:
+    card: Json = {"payment_method": "pm_card_visa"}
+    card["invoice_settings[default_payment_method]"] = "pm_card_visa"
+    customer = await shop.at_stripe("POST", "/v1/customers", **card)
+    body = {"stripe_customer_id": customer["id"]}
+    await shop.ask("PUT", "/customers/u-1", body, role="service")
+    price = await plan(shop, "archive", 700, plan_group="storage")  # its events are on their way
+    form: Json = {"customer": customer["id"], "items[0][price]": price["id"]}
+    made = await shop.at_stripe("POST", "/v1/subscriptions", **form)
+    path = f"/stripe/subscriptions/{made['id']}/change-plan"
+    refused = await shop.ask("POST", path, {"product_id": "gold"}, status=422)
+    assert "'storage'" in refused["detail"]
+    changed = await shop.ask("POST", path, {"product_id": "backup"})
+    assert changed["plans"][0]["lookup_key"] == "backup"
