@@ -186,3 +186,22 @@ async def test_a_plan_whose_product_is_not_known_yet_stays_in_its_group(shop: Wo
     assert "'storage'" in refused["detail"]
     changed = await shop.ask("POST", path, {"product_id": "backup"})
     assert changed["plans"][0]["lookup_key"] == "backup"
+
+
+async def test_a_payment_that_is_tried_twice_at_once_is_made_once_and_nobody_is_told_it_failed(
+    shop: World,
+) -> None:
+    made = await subscribe(shop)
+    [customer] = (await shop.at_stripe("GET", "/v1/customers"))["data"]
+    attach = "/v1/payment_methods/pm_card_visa/attach"
+    card = (await shop.at_stripe("POST", attach, customer=customer["id"]))["id"]
+    form: Json = {"default_payment_method": card}
+    await shop.at_stripe("POST", f"/v1/subscriptions/{made['id']}", **form)
+    path = f"/stripe/subscriptions/{made['id']}/retry-payment"
+    answers = await together(*(shop.ask("POST", path) for _ in range(3)))
+    assert {a["status"] for a in answers} == {"active"}
+    paid = (await shop.at_stripe("GET", "/v1/payment_intents"))["data"]
+    assert [intent["status"] for intent in paid] == ["succeeded"]
+
+    await shop.ask("POST", f"/stripe/subscriptions/{made['id']}/pause")
+    await shop.ask("POST", path, status=422)  # there is nothing to be paid

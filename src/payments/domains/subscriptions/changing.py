@@ -1,6 +1,6 @@
 """Changing a subscription: written down first, then asked of Stripe under the row's own key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -30,6 +30,7 @@ from payments.sync.apply import locked
 from payments.sync.resources import Resource, StripeObject
 
 PAUSABLE: Final = ("trialing", "active", "past_due")
+OVERDUE: Final = ("past_due", "unpaid", "incomplete", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,18 @@ class Change:
     params: Any
 
     def is_done(self, found: StripeObject) -> bool:
-        """Whether its object is now as this wants it."""
+        """Whether the subscription is now as this wants it."""
         if self.act == "update":
             return all(_says(found, name, value) for name, value in self.params.items())
-        return (found.get("status") == OUTCOMES[self.act]) is (self.act != "resume")
+        return DONE[self.act](found["status"])
 
 
-OUTCOMES: Final = {"cancel": "canceled", "pause": "paused", "resume": "paused", "pay": "paid"}
-"""What an act leads to; resuming, away from it."""
+DONE: Final[Mapping[str, Callable[[str], bool]]] = {
+    "cancel": lambda status: status == "canceled",
+    "pause": lambda status: status == "paused",
+    "resume": lambda status: status != "paused",
+    "pay": lambda status: status not in OVERDUE,
+}
 
 
 def _says(found: StripeObject, name: str, value: Any) -> bool:
@@ -150,7 +155,7 @@ async def _carry_out(ctx: Context, row: Row[Any], key: Repeatable | None) -> Non
         # It may have been done by this call in spite of the error, or by another one meanwhile.
         if not exc.answered:
             raise
-        if wanted.is_done(await observe.refresh(ctx.sync, resource, wanted.object)):
+        if wanted.is_done(await observe.refresh(ctx.sync, SUBSCRIPTION, row.subscription)):
             return
         if isinstance(exc, errors.StripeFailed):
             # Stripe would replay its error to the same key for a day: the next try has another.
@@ -230,7 +235,7 @@ def pause(found: StripeObject) -> Change:
 def pay(found: StripeObject) -> Change:
     """Try once more to collect the latest invoice."""
     _refuse_ended(found)
-    if found["status"] not in ("past_due", "unpaid", "incomplete", "paused"):
+    if found["status"] not in OVERDUE:
         raise Conflict(f"subscription {found['id']} is {found['status']}: nothing is overdue")
     if not found.get("latest_invoice"):
         raise Conflict(f"subscription {found['id']} has no invoice to be paid")
