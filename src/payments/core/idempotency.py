@@ -138,7 +138,7 @@ def _continued(row: Row[Any], given: Repeatable, *, now: datetime) -> str | None
 
 
 async def bind(
-    tx: AsyncConnection, given: Repeatable | None, subject: str, *, done: bool = False
+    tx: AsyncConnection, given: Repeatable | None, subject: str | None, *, done: bool = False
 ) -> None:
     """Remember, in the same transaction, what the key has reserved; `done` when nothing is left to
     do after its commit.
@@ -147,6 +147,13 @@ async def bind(
         lease = None if done else given.lease
         values = {"subject": subject, "leased_until": lease}
         await tx.execute(update(IdempotencyKey).where(*given.rows).values(values))
+
+
+async def forget(db: Database, given: Repeatable | None) -> None:
+    """Let the key stand for nothing again: what it has reserved came to nothing."""
+    if given is not None:
+        async with db.transaction() as tx:
+            await bind(tx, given, None)
 
 
 @asynccontextmanager

@@ -24,6 +24,12 @@ LONGEST: Final = {"day": 1095, "week": 156, "month": 36, "year": 3}
 
 Currency = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z]{3}$")]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
+Name = Annotated[str, Field(pattern=r"\S")]
+Fact = Annotated[str, Field(pattern=r"^[^\[\]]{1,40}$")]
+OURS: Final = {"app", "key"}
+"""What every product's metadata says beside the file's, by which it is known again."""
+MOST_FACTS: Final = 50 - len(OURS)
+"""Stripe keeps 50 of them, with names of 40 characters and values of 500."""
 
 
 class CatalogFileInvalid(Exception):
@@ -38,19 +44,23 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     key: Key
-    name: str
+    name: Name
     description: str | None = None
     unit_amount: int
     currency: Currency | None = None
     interval: Literal["day", "week", "month", "year"] | None = None
     interval_count: int = Field(1, ge=1)
-    metadata: dict[str, str] = {}
+    metadata: dict[Fact, Annotated[str, Field(max_length=500)]] = Field({}, max_length=MOST_FACTS)
 
     @model_validator(mode="after")
     def consistent(self) -> "Entry":
         most = LONGEST[self.interval] if self.interval else 1
         if self.interval_count > most:
             raise ValueError(f"{self.key}: interval_count is {most} at most, with this interval")
+        if taken := sorted(OURS & self.metadata.keys()):
+            raise ValueError(
+                f"{self.key}: metadata {', '.join(taken)} is ours to say; leave it out"
+            )
         if problems := read_facts(self.metadata).problems:
             raise ValueError(f"{self.key}: {'; '.join(problems)}")
         return self

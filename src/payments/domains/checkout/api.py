@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.context import Context, Ctx
 from payments.core import errors
-from payments.core.errors import Forbidden, NotFound
+from payments.core.errors import Forbidden, InFlight, NotFound
 from payments.core.idempotency import Idempotent, KeyReused, Repeatable
 from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
@@ -123,13 +123,19 @@ async def _open(
     key: Repeatable | None,
     params: Params,
 ) -> dict[str, Any]:
-    payable, id = await _target(ctx, who, payables, body)
+    async with ctx.db.transaction() as tx:
+        payable, id = await _target(ctx, tx, who, payables, body)
+        wanted: dict[str, Any] = {
+            "id": id, "purpose": body.payment_type, "amount": amount, "principal": who,
+        }  # fmt: skip
+        first = await meant(tx, payable, **wanted)
     reference = f"{payable.kind}:{id}"
 
     async def price(tx: AsyncConnection) -> Offer:
-        return await meant(
-            tx, payable, id=id, purpose=body.payment_type, amount=amount, principal=who
-        )
+        offer = await meant(tx, payable, **wanted)
+        if offer.recurring != first.recurring:
+            raise InFlight("another plan is being asked for in another tab", retry_after=2)
+        return offer
 
     async def open_for(customer: str) -> dict[str, Any]:
         def stripes(offer: Offer) -> dict[str, Any]:
@@ -137,24 +143,20 @@ async def _open(
 
         return await open_payable(ctx, Wish(reference, form, price, stripes, who, key))
 
-    async with ctx.db.transaction() as tx:
-        owner = (await price(tx)).owner
-    email = who.email if owner == who.user_id else None
-
-    return await customers.with_customer(ctx, open_for, user_id=owner, email=email)
+    email = who.email if first.owner == who.user_id else None
+    return await customers.with_customer(ctx, open_for, user_id=first.owner, email=email)
 
 
 async def _target(
-    ctx: Context, who: Principal, payables: Payables, body: Target
+    ctx: Context, tx: AsyncConnection, who: Principal, payables: Payables, body: Target
 ) -> tuple[Payable, str]:
     """What is to be paid, and its id there."""
-    async with ctx.db.transaction() as tx:
-        if body.product_id is not None:
-            shop = payables[await _kind(ctx, tx, body)]
-            assert isinstance(shop, Shop)
-            return shop, await shop.order(tx, _order(ctx, body, who), now=ctx.clock.now())
-        payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
-        return payable, await payable.locate(tx, id=named, principal=who)
+    if body.product_id is not None:
+        shop = payables[await _kind(ctx, tx, body)]
+        assert isinstance(shop, Shop)
+        return shop, await shop.order(tx, _order(ctx, body, who), now=ctx.clock.now())
+    payable, named = payable_for(body.reference or f"booking:{body.booking_id}", payables)
+    return payable, await payable.locate(tx, id=named, principal=who)
 
 
 async def _kind(ctx: Context, tx: AsyncConnection, body: Target) -> str:

@@ -173,9 +173,9 @@ async def change_plan(
     """
     found = await changing.known(ctx, id, who)
     plan = await plan_change.plan_for(ctx, found, body.product_id)
-    date = plan_change.dated(ctx, body.proration_date)
 
     def decide(found: Any) -> Change:
+        date = plan_change.dated(ctx, body.proration_date)
         return plan_change.change_plan(found, plan, quantity=body.quantity, proration_date=date)
 
     if not body.preview:

@@ -1,6 +1,6 @@
 """Changing a subscription: written down first, then asked of Stripe under the row's own key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -21,6 +21,7 @@ from payments.domains.subscriptions.tables import (
     SUBSCRIPTION,
     Subscription,
     SubscriptionChange,
+    read,
 )
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Client, options
@@ -29,6 +30,7 @@ from payments.sync.apply import locked
 from payments.sync.resources import Resource, StripeObject
 
 PAUSABLE: Final = ("trialing", "active", "past_due")
+OVERDUE: Final = ("past_due", "unpaid", "incomplete", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,30 @@ class Change:
     object: str
     params: Any
 
+    def is_done(self, found: StripeObject) -> bool:
+        """Whether the subscription is now as this wants it."""
+        if self.act == "update":
+            return all(_says(found, name, value) for name, value in self.params.items())
+        return DONE[self.act](found["status"])
+
+
+DONE: Final[Mapping[str, Callable[[str], bool]]] = {
+    "cancel": lambda status: status == "canceled",
+    "pause": lambda status: status == "paused",
+    "resume": lambda status: status != "paused",
+    "pay": lambda status: status not in OVERDUE,
+}
+
+
+def _says(found: StripeObject, name: str, value: Any) -> bool:
+    if name == "items":
+        items = {item["id"]: item for item in read(found)["items"]}
+        return all(items.get(item["id"], {}).items() >= item.items() for item in value)
+    return name in HOW or (found.get(name) or "") == (value or "")
+
+
+HOW: Final = ("proration_behavior", "proration_date", "payment_behavior")
+"""Parameters of an update that say how it is carried out, and not what is to be."""
 
 Decide = Callable[[StripeObject], Change]
 """Says from a subscription as it is now what is to be done; it may refuse."""
@@ -115,11 +141,26 @@ async def change(
         async with ctx.db.transaction() as tx:
             await locked(tx, [f"{SUBSCRIPTION.name}:{id}"])
             row = await _write(tx, ctx, id, partial(decide, found), who=who, key=key)
-        wanted = Change(row.act, row.params["object"], row.params["params"])
-        resource, call = CALLS[wanted.act]
-        named = options(f"subscription_change:{row.id}")
-        await observe.perform(ctx.sync, resource, lambda c: call(c, wanted, named))
+        await _carry_out(ctx, row, key)
     await observe.refresh(ctx.sync, SUBSCRIPTION, id)
+
+
+async def _carry_out(ctx: Context, row: Row[Any], key: Repeatable | None) -> None:
+    wanted = Change(row.act, row.params["object"], row.params["params"])
+    resource, call = CALLS[wanted.act]
+    named = options(f"subscription_change:{row.id}")
+    try:
+        await observe.perform(ctx.sync, resource, lambda c: call(c, wanted, named))
+    except (errors.StripeFailed, errors.StripeRejected, StripeObjectMissing) as exc:
+        # It may have been done by this call in spite of the error, or by another one meanwhile.
+        if not exc.answered:
+            raise
+        if wanted.is_done(await observe.refresh(ctx.sync, SUBSCRIPTION, row.subscription)):
+            return
+        if isinstance(exc, errors.StripeFailed):
+            # Stripe would replay its error to the same key for a day: the next try has another.
+            await idempotency.forget(ctx.db, key)
+        raise
 
 
 async def _write(
@@ -194,7 +235,7 @@ def pause(found: StripeObject) -> Change:
 def pay(found: StripeObject) -> Change:
     """Try once more to collect the latest invoice."""
     _refuse_ended(found)
-    if found["status"] not in ("past_due", "unpaid", "incomplete", "paused"):
+    if found["status"] not in OVERDUE:
         raise Conflict(f"subscription {found['id']} is {found['status']}: nothing is overdue")
     if not found.get("latest_invoice"):
         raise Conflict(f"subscription {found['id']} has no invoice to be paid")

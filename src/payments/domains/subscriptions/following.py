@@ -47,20 +47,27 @@ _END: Final = text(
     update subscription_requests q set closed_at = :now
     from stripe.subscriptions s
     where s.id = q.stripe_id and q.user_id = any(:users) and q.closed_at is null
-      and (s.status = any(:ended) or s.deleted)
+      and (s.status = any(:ended) or s.deleted or not exists (
+          select from customer_links l
+          where l.stripe_customer_id = s.customer and l.user_id = q.user_id))
     """
 )
 
 
 async def settle(tx: AsyncConnection, roots: frozenset[str], now: datetime) -> None:
-    """Link requests to what Stripe made of them, give up the places of those that have ended, and
-    tell of users who pay twice for one thing.
-    """
+    """Follow the requests, and tell of users who pay twice for one thing."""
     users = sorted(root.removeprefix(ROOT) for root in roots if root.startswith(ROOT))
     if users:
-        await tx.execute(_FOLLOW, {"users": users})
-        await tx.execute(_END, {"users": users, "now": now, "ended": list(ENDED)})
+        await follow(tx, users, now=now)
         await enqueue(tx, _conflicts(await of_users(tx, users)))
+
+
+async def follow(tx: AsyncConnection, users: Collection[str], *, now: datetime) -> None:
+    """Link requests to what Stripe made of them, and give up the places of those that have ended,
+    or are another user's since their customer is.
+    """
+    await tx.execute(_FOLLOW, {"users": list(users)})
+    await tx.execute(_END, {"users": list(users), "now": now, "ended": list(ENDED)})
 
 
 _OF_USERS: Final = text(

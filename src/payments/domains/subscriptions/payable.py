@@ -21,7 +21,9 @@ from payments.domains.subscriptions.places import (
     trial_of,
 )
 from payments.domains.subscriptions.plans import Plan, find_plan
+from payments.domains.subscriptions.subscribing import LEASE
 from payments.domains.subscriptions.tables import KIND, SubscriptionRequest, new_id
+from payments.settings import STALE_KEY
 from payments.sync import switches
 from payments.sync.apply import locked
 
@@ -41,7 +43,9 @@ class Plans:
         await locked(tx, [root_of(order.user)])  # two tabs make one order
         await switches.ensure_current(tx, root_of(order.user))
         await refuse_second(tx, order.user, plan)
-        row = await open_request(tx, order.user, plan)
+        row = await open_request(tx, order.user, plan, now=now)
+        if row is not None and await _gave_up(tx, row, now=now):
+            row = None
         wanted = {
             "price": plan.price,
             "quantity": order.quantity,
@@ -53,7 +57,7 @@ class Plans:
                 requested_by=order.user, reserved_at=now, **wanted,
             )  # fmt: skip
             return str((await tx.execute(added.returning(SubscriptionRequest.id))).scalar_one())
-        _refuse_other_form(row, plan)
+        _refuse_other_form(row, plan, now=now)
         changed = update(SubscriptionRequest).where(SubscriptionRequest.id == row.id)
         await tx.execute(changed.values(wanted))
         return str(row.id)
@@ -90,12 +94,29 @@ class Plans:
         """Nothing: the subscription itself is followed."""
 
 
-def _refuse_other_form(row: Row[Any], plan: Plan) -> None:
+async def _gave_up(tx: AsyncConnection, row: Row[Any], *, now: datetime) -> bool:
+    """Close a request for Elements that Stripe never told of: it would have by now, and what was
+    not paid has ended there.
+    """
+    lost = row.form != FORM and row.stripe_id is None and row.reserved_at <= now - STALE_KEY
+    if lost:
+        closing = update(SubscriptionRequest).where(SubscriptionRequest.id == row.id)
+        await tx.execute(closing.values(closed_at=now))
+    return bool(lost)
+
+
+def _refuse_other_form(row: Row[Any], plan: Plan, *, now: datetime) -> None:
     """A place that waits for Elements to pay; Stripe cannot be asked here to end that."""
     if row.stripe_id is not None:
         raise taken(row.stripe_id, plan.facts.group)
-    if row.form != FORM:
+    if row.form == FORM:
+        return
+    if row.reserved_at > now - LEASE:
         raise InFlight("a plan is being subscribed to right now", retry_after=2)
+    raise Conflict(
+        "a plan was subscribed to by POST /stripe/create-subscription, and its outcome is not "
+        "known; send that again"
+    )
 
 
 async def _refuse_begun(tx: AsyncConnection, row: Row[Any]) -> None:

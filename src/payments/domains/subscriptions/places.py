@@ -1,5 +1,6 @@
 """Places: a user has one plan of a group, whichever way it begins."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -7,13 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.errors import Conflict
 from payments.domains.checkout.tables import CheckoutSession
-from payments.domains.subscriptions.following import BEGUN, of_users
+from payments.domains.subscriptions.following import BEGUN, follow, of_users
 from payments.domains.subscriptions.plans import Plan
 from payments.domains.subscriptions.tables import KIND, SubscriptionRequest
 
 
-async def open_request(tx: AsyncConnection, user: str, plan: Plan) -> Row[Any] | None:
+async def open_request(
+    tx: AsyncConnection, user: str, plan: Plan, *, now: datetime
+) -> Row[Any] | None:
     """The request that holds the user's place in the plan's group."""
+    await follow(tx, [user], now=now)
     query = select(SubscriptionRequest).where(
         SubscriptionRequest.user_id == user,
         SubscriptionRequest.plan_group == plan.facts.group,

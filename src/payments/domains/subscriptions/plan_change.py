@@ -10,11 +10,12 @@ from payments.context import Context
 from payments.core import money
 from payments.core.errors import Conflict, Invalid
 from payments.domains.catalog.facts import read_facts
-from payments.domains.catalog.tables import Product
+from payments.domains.catalog.tables import PRODUCT, Product
 from payments.domains.subscriptions.changing import Change
 from payments.domains.subscriptions.plans import Plan, find_plan
 from payments.domains.subscriptions.schemas import PlanPreview
 from payments.domains.subscriptions.tables import ENDED, read
+from payments.sync import observe
 from payments.sync.resources import StripeObject
 
 PREVIEW_HOLDS: Final = timedelta(hours=1)
@@ -29,15 +30,23 @@ async def plan_for(ctx: Context, found: StripeObject, named: str) -> Plan:
     """
     async with ctx.db.transaction() as tx:
         plan = await find_plan(tx, ctx.settings.price_named(named))
-        product = read(found)["items"][0]["product"]
-        query = select(Product.metadata_).where(Product.id == product)
-        group = read_facts((await tx.execute(query)).scalar_one_or_none()).group
+    group = await _group(ctx, read(found)["items"][0]["product"])
     if group != plan.facts.group:
         raise Invalid(
             f"product_id: {named!r} is of the plan group {plan.facts.group!r}, and this "
             f"subscription of {group!r}; subscribe to it beside this one"
         )
     return plan
+
+
+async def _group(ctx: Context, product: str) -> str:
+    """The plan group of a product; Stripe is asked where its events are still on their way."""
+    query = select(Product.metadata_).where(Product.id == product)
+    async with ctx.db.transaction() as tx:
+        known = (await tx.execute(query)).first()
+    if known is not None:
+        return read_facts(known.metadata).group
+    return read_facts((await observe.refresh(ctx.sync, PRODUCT, product)).get("metadata")).group
 
 
 def change_plan(

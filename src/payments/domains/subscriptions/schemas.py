@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
-from payments.core.schemas import Body
+from payments.core.schemas import END, Body
 from payments.domains.checkout.schemas import UserId
 
 Named = Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -56,7 +56,9 @@ class PlanChange(Body):
         None, ge=1, le=10_000, description=f"{QUANTITY}; as it is when left out"
     )
     preview: bool = Field(default=False, description="say what it would cost, and change nothing")
-    proration_date: StrictInt | None = Field(None, ge=0, description="a preview's, for an hour")
+    proration_date: StrictInt | None = Field(
+        None, ge=0, lt=int(END.timestamp()), description="a preview's, for an hour"
+    )
 
 
 class PlanOut(BaseModel):

@@ -32,6 +32,7 @@ from payments.domains.subscriptions.tables import (
     new_id,
 )
 from payments.settings import STALE_KEY
+from payments.stripe_api.failures import StripeObjectMissing
 from payments.stripe_api.service import Client, options
 from payments.sync import observe, switches
 from payments.sync.apply import locked
@@ -94,7 +95,7 @@ async def _reserve(ctx: Context, wish: Wish, customer: str) -> tuple[Row[Any], b
         if earlier and (row := await _made_before(tx, earlier)) is not None:
             return row, True
         await switches.ensure_current(tx, root_of(wish.user))
-        row = await open_request(tx, wish.user, wish.plan)
+        row = await open_request(tx, wish.user, wish.plan, now=now)
         same = row.stripe_id if row is not None and wish.is_for(row) else None
         await refuse_second(tx, wish.user, wish.plan, same=same)
         if row is not None:
@@ -165,7 +166,19 @@ async def _realise(ctx: Context, row: Row[Any]) -> str | None:
         left=lambda: _find(ctx, row),
         over=lambda: _close(ctx, row),
     )
+    if not await _is_open(ctx, row):
+        await _end_unpaid(ctx, row, str(made["id"]))
+        raise InFlight("another request has replaced this one", retry_after=1)
     return str(made["id"])
+
+
+async def _is_open(ctx: Context, row: Row[Any]) -> bool:
+    """Whether the row holds its place still: a creation that takes long may have given way."""
+    query = select(SubscriptionRequest.id).where(
+        SubscriptionRequest.id == row.id, SubscriptionRequest.closed_at.is_(None)
+    )
+    async with ctx.db.transaction() as tx:
+        return (await tx.execute(query)).first() is not None
 
 
 async def _create(client: Client, row: Row[Any]) -> Any:
@@ -187,7 +200,7 @@ async def _find(ctx: Context, row: Row[Any]) -> dict[str, Any] | None:
 async def _give_way(ctx: Context, row: Row[Any]) -> None:
     """Make sure that a request for another plan can no longer be paid, at Stripe first."""
     if row.stripe_id is not None:
-        await _end_unpaid(ctx, row)
+        await _end_unpaid(ctx, row, row.stripe_id)
     elif row.form != FORM:
         await _close_page(ctx, row)
     elif ctx.clock.now() - row.reserved_at < LEASE:
@@ -196,22 +209,20 @@ async def _give_way(ctx: Context, row: Row[Any]) -> None:
         await _close(ctx, row)
 
 
-async def _end_unpaid(ctx: Context, row: Row[Any]) -> None:
-    found = await observe.refresh(ctx.sync, SUBSCRIPTION, row.stripe_id)
+async def _end_unpaid(ctx: Context, row: Row[Any], id: str) -> None:
+    found = await observe.refresh(ctx.sync, SUBSCRIPTION, id)
     if found["status"] in BEGUN:
-        raise taken(row.stripe_id, row.plan_group)
+        raise taken(id, row.plan_group)
     if found["status"] in ENDED:
         return
     key = options(f"{KIND}:{row.id}:give_way:{uuid4().hex}")
     try:
         await observe.perform(
-            ctx.sync,
-            SUBSCRIPTION,
-            lambda c: c.v1.subscriptions.cancel_async(row.stripe_id, {}, key),
+            ctx.sync, SUBSCRIPTION, lambda c: c.v1.subscriptions.cancel_async(id, {}, key)
         )
-    except StripeRejected:
+    except (StripeRejected, StripeObjectMissing):
         # Paid or ended in between: what it is now decides, not what it was.
-        if (await observe.refresh(ctx.sync, SUBSCRIPTION, row.stripe_id))["status"] not in ENDED:
+        if (await observe.refresh(ctx.sync, SUBSCRIPTION, id))["status"] not in ENDED:
             raise
 
 
