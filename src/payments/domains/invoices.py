@@ -1,11 +1,13 @@
 """Invoices and their payments: mirrored; what was paid by an invoice is told by its payments."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from payments.domains.payables import reference_of
+from payments.sync.apply import timestamp
 from payments.sync.resources import SCHEMA, Mirror, Resource, StripeObject
 
 PHASES: Final = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
@@ -31,6 +33,8 @@ class Invoice(Mirror):
     total: Mapped[int | None]
     amount_due: Mapped[int | None]
     amount_paid: Mapped[int | None]
+    attempt_count: Mapped[int | None]
+    next_payment_attempt: Mapped[datetime | None]
     reference: Mapped[str | None] = mapped_column(index=True)
 
 
@@ -53,13 +57,22 @@ def id_of(named: Any) -> str | None:
     return str(found) if found is not None else None
 
 
+def billed_by(invoice: StripeObject) -> str | None:
+    """The subscription that an invoice bills, said by Stripe's object or by the mirror's row."""
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return id_of(details.get("subscription")) or invoice.get("subscription")
+
+
 def read_invoice(invoice: StripeObject) -> dict[str, Any]:
-    names = ("status", "billing_reason", "currency", "total", "amount_due", "amount_paid")
-    billed = (invoice.get("parent") or {}).get("subscription_details") or {}
+    names = (
+        "status", "billing_reason", "currency", "total", "amount_due", "amount_paid",
+        "attempt_count",
+    )  # fmt: skip
     return {
         **{name: invoice.get(name) for name in names},
         "customer": id_of(invoice.get("customer")),
-        "subscription": id_of(billed.get("subscription")),
+        "subscription": billed_by(invoice),
+        "next_payment_attempt": timestamp(invoice.get("next_payment_attempt")),
         "reference": reference_of(invoice),
     }
 

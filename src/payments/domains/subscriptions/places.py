@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.errors import Conflict
 from payments.domains.checkout.tables import CheckoutSession
-from payments.domains.subscriptions.following import BEGUN, of_users
+from payments.domains.subscriptions.following import of_users
 from payments.domains.subscriptions.plans import Plan
-from payments.domains.subscriptions.tables import KIND, SubscriptionRequest
+from payments.domains.subscriptions.tables import BEGUN, KIND, SubscriptionRequest
 
 
 async def open_request(tx: AsyncConnection, user: str, plan: Plan) -> Row[Any] | None:
