@@ -121,7 +121,7 @@ async def test_a_renewal_that_was_paid_before_the_letter_went_is_not_told(
 
 
 async def test_a_page_to_pay_on_is_neither_stored_nor_logged(
-    shop: World, office: PostOffice, clock: str, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str], shop: World, office: PostOffice, clock: str
 ) -> None:
     plan = await on_clock(shop, clock)
     await change_card(shop, plan, DECLINED)
