@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COLOURS: Final = {
     "call": "cyan", "event": "magenta", "effect": "green", "act": "yellow", "message": "blue",
-    "dispute": "red",
+    "dispute": "red", "invoice": "bright_blue", "credits": "bright_green",
 }  # fmt: skip
 
 
@@ -21,7 +21,7 @@ def explain(
         str,
         typer.Argument(
             help="A booking's id or reference, a refund request's id, or pi_…, cs_…, re_…, dp_…, "
-            "du_… or evt_… of Stripe's."
+            "du_…, sub_…, in_… or evt_… of Stripe's."
         ),
     ],
     *,

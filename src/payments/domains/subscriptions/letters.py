@@ -133,7 +133,7 @@ def _renewal_failed(row: Row[Any]) -> Message:
         f"renewal_failed:{row.invoice}:{row.attempt_count}",
         "renewal_failed",
         "customer",
-        about=row.subscription,
+        about=row.invoice,
         recipient=row.address,
         caused_at=row.created_at,
         facts={
