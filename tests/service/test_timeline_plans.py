@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from messages.test_plans import DAY
 from service.accounts import PACK, sell, spend
+from service.clocks import DECLINED, change_card, new_clock, on_clock, pass_
 from service.plans import catch_up, shelve, subscribed
 from service.test_timeline import ADMIN, texts, timeline
 from world import Json, World
@@ -70,21 +70,10 @@ async def test_invoices_and_what_paid_them_are_told_with_their_plan(
 
 async def test_a_renewal_that_failed_is_told_with_its_next_attempt(world: World) -> None:
     await shelve(world)
-    now = int(world.clock.now().timestamp())
-    clock = await world.at_stripe("POST", "/v1/test_helpers/test_clocks", frozen_time=now)
-    card: Json = {"payment_method": "pm_card_visa", "test_clock": clock["id"]}
-    card["email"] = "u-1@example.com"
-    customer = await world.at_stripe("POST", "/v1/customers", **card)
-    body = {"stripe_customer_id": customer["id"]}
-    await world.ask("PUT", "/customers/u-1", body, role="service")
-    plan = await subscribed(world)
-    path = "/v1/payment_methods/pm_card_chargeCustomerFail/attach"
-    broken = await world.at_stripe("POST", path, customer=customer["id"])
-    path = f"/v1/subscriptions/{plan['id']}"
-    await world.at_stripe("POST", path, default_payment_method=broken["id"])
-    advance = f"/v1/test_helpers/test_clocks/{clock['id']}/advance"
-    await world.at_stripe("POST", advance, frozen_time=now + 32 * DAY)
-    await catch_up(world)
+    clock = await new_clock(world)
+    plan = await on_clock(world, clock)
+    await change_card(world, plan, DECLINED)
+    await pass_(world, clock, 32)
     found = await timeline(world, plan["id"])
     assert found["explanation"] == (
         f"{plan['id']} is past_due: a payment for it failed, and Stripe tries again."
