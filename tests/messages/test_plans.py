@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from converge.test_faults import fault
 from messages.conftest import Configure
 from messages.post_office import PostOffice, text_of
 from payments.domains.subscriptions import CHORES
@@ -82,6 +83,26 @@ async def test_a_renewal_that_was_paid_before_the_letter_went_is_not_told(
     assert office.letters == []
     [row] = await shop.rows("select outcome from outbox")
     assert row["outcome"] == "skipped"
+
+
+async def test_a_stripe_that_is_away_delays_the_letter_and_costs_it_no_attempt(
+    shop: World, office: PostOffice, clock: str
+) -> None:
+    plan = await on_clock(shop, clock)
+    await change_card(shop, plan, DECLINED)
+    await shop.ask("PUT", "/stripe/switches/messages", {"paused": True}, role="admin")
+    await pass_(shop, clock, 32)
+    await shop.ask("PUT", "/stripe/switches/messages", {"paused": False}, role="admin")
+    [invoice] = (await shop.at_stripe("GET", "/v1/invoices?status=open"))["data"]
+    await fault(shop, path=f"/v1/invoices/{invoice['id']}", status=500, times=20)
+    await shop.work()
+    [row] = await shop.rows("select outcome, attempts, error from outbox")
+    assert (office.letters, row["outcome"], row["attempts"]) == ([], None, 0)
+    assert row["error"] is not None
+    await shop.stripe.delete("/_sandbox/faults")
+    await shop.db.execute("update outbox set not_before = now()")
+    await shop.work()
+    assert len(office.letters) == 1
 
 
 async def test_a_page_to_pay_on_is_neither_stored_nor_logged(
