@@ -223,7 +223,7 @@ class World:
     async def work(self) -> None:
         """Let the worker finish what is due, in every lane."""
         sync, throttle = self.ctx.sync, Throttle(1000)
-        outgoing = post.open_post(self.settings, self.ctx.db, sync.switches)
+        outgoing = post.open_post(self.settings, sync)
         while (
             await process.drain_payloads(sync)
             + await process.drain_fetches(sync, throttle)

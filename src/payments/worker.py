@@ -37,7 +37,7 @@ async def run(ctx: Context, stop: asyncio.Event, *, poll_events: bool = False) -
     await ready(ctx, stop)
     wake = asyncio.Event()
     throttle = Throttle(ctx.settings.stripe_rate)
-    outgoing = post.open_post(ctx.settings, ctx.db, ctx.sync.switches)
+    outgoing = post.open_post(ctx.settings, ctx.sync)
     # Whoever polls reads the same events from the same cursor.
     reading = () if poll_events else catchup.chores(ctx.settings)
     chores = (*CHORES, *reading, *ctx.sync.registry.chores)

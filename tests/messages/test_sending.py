@@ -38,7 +38,7 @@ async def tell(world: World, n: int = 1) -> str:
 
 
 def opened(world: World) -> Post:
-    return post.open_post(world.settings, world.ctx.db, world.ctx.sync.switches)
+    return post.open_post(world.settings, world.ctx.sync)
 
 
 async def row(world: World, key: str) -> Json:

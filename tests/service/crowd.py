@@ -40,5 +40,34 @@ select 'u', 'user', 'refund.requested', 'pi_' || n, '{{}}' from generate_series(
 insert into stripe_calls (at, method, path, object_id, payment_intent, reservation, status,
     replayed, milliseconds)
 select now() - n * interval '1 s', 'POST', '/v1/refunds', 're_' || n, 'pi_' || n, n::text, 200,
-    false, 300 from generate_series(1, {n}) n
+    false, 300 from generate_series(1, {n}) n;
+insert into stripe.products (id, account, livemode, phase, ticket, created_at, updated_at, name)
+select 'prod_' || n, 'a', false, 0, n, now(), now(), 'Plan ' || n from generate_series(1, {n}) n;
+insert into stripe.prices (id, account, livemode, phase, ticket, created_at, updated_at, product)
+select 'price_' || n, 'a', false, 0, n, now(), now(), 'prod_' || n from generate_series(1, {n}) n;
+insert into stripe.subscriptions (id, account, livemode, phase, ticket, created_at, updated_at,
+    status, customer, items)
+select 'sub_' || n, 'a', false, 0, n, now() - n * interval '1 s', now(), 'active', 'cus_' || n,
+    jsonb_build_array(jsonb_build_object('price', 'price_' || n)) from generate_series(1, {n}) n;
+insert into stripe.invoices (id, account, livemode, phase, ticket, created_at, updated_at, status,
+    customer, subscription, currency, total)
+select 'in_' || n, 'a', false, 3, n, now() - n * interval '1 s', now(), 'paid', 'cus_' || n,
+    'sub_' || n, 'usd', 100 from generate_series(1, {n}) n;
+insert into stripe.invoice_payments (id, account, livemode, phase, ticket, created_at, updated_at,
+    status, invoice, payment_intent, currency)
+select 'inpay_' || n, 'a', false, 1, n, now(), now(), 'paid', 'in_' || n, 'pi_' || n, 'usd'
+    from generate_series(1, {n}) n;
+insert into audit_log (actor, role, act, subject, details)
+select 'system', 'system', 'subscription.recomputed', 'sub_' || n, jsonb_build_object('before',
+    null, 'status', 'active', 'items', jsonb_build_array(jsonb_build_object('price', 'price_' || n))
+    ) from generate_series(1, {n}) n;
+set session_replication_role = replica; -- the triggers of the ledger are slow, and not asked here
+insert into credit_accounts (user_id, created_at)
+select 'u-' || n, now() from generate_series(1, {n}) n;
+insert into credit_lots (user_id, source, credit_type, granted, target, basis, created_at)
+select 'u-' || n, 'payment:pi_' || n, 'payg', 1, 1, '{{}}', now() from generate_series(1, {n}) n;
+insert into credit_entries (user_id, source, n, cause, kind, amount, balance_after, debt_after, lot,
+    metadata, principal, created_at)
+select user_id, source, 1, source, 'grant', 1, 1, 0, id, '{{}}', 'system', now() from credit_lots;
+set session_replication_role = origin
 """

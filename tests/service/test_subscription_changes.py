@@ -53,7 +53,8 @@ async def test_a_plan_is_canceled_at_the_end_of_its_period_and_may_be_taken_back
     gone = await shop.ask("DELETE", f"{path}?now=true")
     assert (gone["status"], gone["entitled"]) == ("canceled", False)
     await shop.ask("DELETE", path, status=409)
-    acts = await shop.rows("select act, subject from audit_log where subject = $1", paid["id"])
+    query = "select act from audit_log where subject = $1 and role = 'user' order by id"
+    acts = await shop.rows(query, paid["id"])
     assert [row["act"] for row in acts] == [
         "subscription.update", "subscription.update", "subscription.cancel",
     ]  # fmt: skip

@@ -351,6 +351,10 @@ async def test_a_timeline_reads_no_table_from_end_to_end(crowded: World) -> None
             kinds = {entry["kind"] for entry in found["data"]}
             assert kinds >= {"call", "event", "message", "act", "page", "refund", "dispute"}, id
             await timeline(crowded, id, user="u-7")
+        for id in ("sub_7", "in_7", "pi_7"):
+            told = {entry["kind"] for entry in (await timeline(crowded, id))["data"]}
+            assert told >= {"invoice", "credits", "payment"}, id
+            await timeline(crowded, id, user="u-7")
     for statement, parameters in asked:
         plan = await crowded.rows(f"explain {statement}", *parameters)
         assert not [line for (line,) in plan if "Seq Scan" in line], (statement, plan)

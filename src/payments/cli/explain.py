@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 COLOURS: Final = {
     "call": "cyan", "event": "magenta", "effect": "green", "act": "yellow", "message": "blue",
-    "dispute": "red",
+    "dispute": "red", "invoice": "bright_blue", "credits": "bright_green",
 }  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def explain(
         str,
         typer.Argument(
             help="A booking's id or reference, a refund request's id, or pi_…, cs_…, re_…, dp_…, "
-            "du_… or evt_… of Stripe's."
+            "du_…, sub_…, in_… or evt_… of Stripe's."
         ),
     ],
     *,

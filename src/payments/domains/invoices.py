@@ -38,6 +38,8 @@ class Invoice(Mirror):
     total: Mapped[int | None]
     amount_due: Mapped[int | None]
     amount_paid: Mapped[int | None]
+    attempt_count: Mapped[int | None]
+    next_payment_attempt: Mapped[datetime | None]
     reference: Mapped[str | None] = mapped_column(index=True)
     paid_at: Mapped[datetime | None]
     lines: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
@@ -62,13 +64,22 @@ def id_of(named: Any) -> str | None:
     return str(found) if found is not None else None
 
 
+def billed_by(invoice: StripeObject) -> str | None:
+    """The subscription that an invoice bills, said by Stripe's object or by the mirror's row."""
+    details = (invoice.get("parent") or {}).get("subscription_details") or {}
+    return id_of(details.get("subscription")) or invoice.get("subscription")
+
+
 def read_invoice(invoice: StripeObject) -> dict[str, Any]:
-    names = ("status", "billing_reason", "currency", "total", "amount_due", "amount_paid")
-    billed = (invoice.get("parent") or {}).get("subscription_details") or {}
+    names = (
+        "status", "billing_reason", "currency", "total", "amount_due", "amount_paid",
+        "attempt_count",
+    )  # fmt: skip
     return {
         **{name: invoice.get(name) for name in names},
         "customer": id_of(invoice.get("customer")),
-        "subscription": id_of(billed.get("subscription")),
+        "subscription": billed_by(invoice),
+        "next_payment_attempt": timestamp(invoice.get("next_payment_attempt")),
         "reference": reference_of(invoice),
         "paid_at": timestamp((invoice.get("status_transitions") or {}).get("paid_at")),
         "lines": _lines(invoice["lines"]["data"]) if invoice.get("status") == "paid" else None,

@@ -2,9 +2,11 @@
 the same paragraphs in one layout.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -14,6 +16,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from payments.core import money
 from payments.settings import Settings
 from payments.sync.outbox import Claimed
+
+LABELS: Final[Mapping[str, str]] = {
+    "payment_failed": "Pay again",
+    "trial_ending": "See your plan",
+    "renewal_failed": "Pay now",
+    "subscription_ended": "See all plans",
+}
+"""What a customer's letter calls the place where he can act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class Letters:
     def _link(self, message: Claimed) -> tuple[str, str]:
         """Where the reader can act: his label and his address."""
         if message.audience == "customer":
-            return "Pay again", self._shop
+            return LABELS[message.template], message.link or self._shop
         page = "payments/" if message.about.startswith("pi_") else "search?query="
         return "Open in Stripe", f"{self._dashboard}/{page}{quote(message.about)}"
 

@@ -8,13 +8,15 @@ from typing import Final
 
 import structlog
 
-from payments.core.db import Database, is_outage
+from payments.core.db import is_outage
+from payments.core.errors import Problem
+from payments.messages import asking
 from payments.messages.letters import Letters
 from payments.messages.sinks import Log, Sink, Unreachable
 from payments.settings import Settings, UnsafeSettings, listed
 from payments.sync import outbox
+from payments.sync.apply import Sync
 from payments.sync.outbox import Claimed
-from payments.sync.switches import Switches
 
 log = structlog.get_logger(__name__)
 
@@ -35,14 +37,13 @@ class Post:
         since: what was caused before this is told to nobody; None as in `outbox.claim`.
     """
 
-    db: Database
+    sync: Sync
     sinks: Sequence[Sink]
     wanted: frozenset[str]
     since: datetime | None
-    switches: Switches
 
 
-def open_post(settings: Settings, db: Database, switches: Switches) -> Post:
+def open_post(settings: Settings, sync: Sync) -> Post:
     """The log, and what the settings name.
 
     Raises:
@@ -63,13 +64,13 @@ def open_post(settings: Settings, db: Database, switches: Switches) -> Post:
             raise UnsafeSettings("APPRISE_URLS needs `pip install 'payments[notify]'`") from exc
         sinks.append(Services(settings.services, letters=letters))
     wanted = frozenset(listed(settings.messages))
-    return Post(db, sinks, wanted, settings.effects_since, switches)
+    return Post(sync, sinks, wanted, settings.effects_since)
 
 
 async def drain(post: Post) -> int:
     """Send a few due messages; return how many were looked at."""
-    async with post.db.transaction() as tx:
-        if await post.switches.paused(tx, "messages"):
+    async with post.sync.db.transaction() as tx:
+        if await post.sync.switches.paused(tx, "messages"):
             return 0
         claimed = await outbox.claim(tx, limit=AT_ONCE, since=post.since)
     async with asyncio.TaskGroup() as group:
@@ -85,7 +86,7 @@ async def _send(post: Post, message: Claimed) -> None:
     told = set(message.delivered)
     fault = None if message.stale else await _tell(post, message, told)
     try:
-        async with post.db.transaction() as tx:
+        async with post.sync.db.transaction() as tx:
             await outbox.note(tx, message, told)
             if fault is None:
                 await outbox.finish(tx, message, _outcome(message, told))
@@ -101,22 +102,31 @@ async def _send(post: Post, message: Claimed) -> None:
 
 
 async def _tell(post: Post, message: Claimed, told: set[str]) -> Exception | None:
-    """Send to all who are left and add them to `told`; return what went wrong, if anything did. One
-    address that fails keeps nothing from the others.
+    """Send to all who are left and add them to `told`; return what went wrong, if anything did.
+    What is not true any more goes to nobody.
     """
     faults: list[Exception] = []
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            for sink, address in _left(post, message):
-                try:
-                    await sink.send(message, address)
-                    told.add(_name(sink, address))
-                except Exception as exc:  # noqa: BLE001 - whatever it is, it is this delivery's story
-                    faults.append(exc)
+            said = await asking.current(post.sync.stripe, message)
+            if said is not None:
+                await _deliver(post, said, told, faults)
     except TimeoutError:
         faults.append(Unreachable(f"not done after {PATIENCE_SECONDS} s"))
+    except (Problem, Unreachable) as exc:
+        faults.append(exc)
     away = (fault for fault in faults if isinstance(fault, Unreachable))
     return next(away, faults[0] if faults else None)
+
+
+async def _deliver(post: Post, said: Claimed, told: set[str], faults: list[Exception]) -> None:
+    """One address that fails keeps nothing from the others."""
+    for sink, address in _left(post, said):
+        try:
+            await sink.send(said, address)
+            told.add(_name(sink, address))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this delivery's story
+            faults.append(exc)
 
 
 def _left(post: Post, message: Claimed) -> Iterator[tuple[Sink, str]]:
@@ -132,6 +142,6 @@ def _name(sink: Sink, address: str) -> str:
 
 
 def _outcome(message: Claimed, told: set[str]) -> str:
-    if message.stale:
+    if message.stale or not told:
         return "skipped"
     return "logged" if told <= {_name(LOG, "")} else "sent"

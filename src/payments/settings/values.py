@@ -10,9 +10,10 @@ from pydantic import AfterValidator, SecretStr
 
 Environment = Literal["development", "staging", "production"]
 Template = Literal[
-    "payment_failed", "dispute", "refund_failed", "subscription_conflict", "dead_event", "drift"
+    "payment_failed", "trial_ending", "renewal_failed", "subscription_ended",
+    "dispute", "refund_failed", "subscription_conflict", "dead_event", "drift",
 ]  # fmt: skip
-"""What this service tells people: the first the customer, the others the admins."""
+"""What this service tells people: the first line the customer, the second the admins."""
 
 ASYMMETRIC: Final = frozenset(
     f"{family}{bits}" for family in ("RS", "ES", "PS") for bits in (256, 384, 512)

@@ -90,7 +90,9 @@ async def enqueue(tx: AsyncConnection, messages: Sequence[Message]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message that this worker is to send; `stale` when its cause lies before EFFECTS_SINCE."""
+    """A message that this worker is to send; `stale` when its cause lies before EFFECTS_SINCE.
+    `link` is where its reader can act, where that is asked of Stripe each time, and kept nowhere.
+    """
 
     id: str
     template: str
@@ -103,6 +105,7 @@ class Claimed:
     attempts: int
     generation: int
     stale: bool
+    link: str | None = None
 
 
 # Stripe's times are whole seconds.

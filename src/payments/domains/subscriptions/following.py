@@ -10,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.domains.catalog.facts import DEFAULT_GROUP
 from payments.domains.customers import CustomerLink
-from payments.domains.subscriptions.tables import ENDED, SUBSCRIPTION
+from payments.domains.invoices import INVOICE, billed_by
+from payments.domains.subscriptions import history, letters
+from payments.domains.subscriptions.tables import BEGUN, ENDED, SUBSCRIPTION
 from payments.sync.outbox import Message, enqueue
 from payments.sync.resources import Observed
 
 ROOT: Final = "subscriber:"
-BEGUN: Final = ("trialing", "active", "past_due", "unpaid", "paused")
-"""States of a subscription that counts; an incomplete one was never paid, and ends by itself."""
+OF_ONE: Final = "subscription_at_stripe:"
+"""What is about one subscription; `subscription:` names a request, by which it is paid for."""
 
 
 def root_of(user: str) -> str:
@@ -25,13 +27,17 @@ def root_of(user: str) -> str:
 
 
 async def roots(tx: AsyncConnection, observed: Observed) -> set[str]:
-    """A subscription concerns whoever its customer is or was; nobody, while that is not known."""
+    """A subscription concerns itself, as its invoices do, and whoever its customer is or was;
+    nobody, while that is not known.
+    """
     seen = observed.get(SUBSCRIPTION.name, ())
+    billed = (billed_by(invoice) for invoice in observed.get(INVOICE.name, ()))
+    named = {f"{OF_ONE}{id}" for id in (*(object["id"] for object in seen), *billed) if id}
     customers = {str(object["customer"]) for object in seen if object.get("customer")}
     if not customers:
-        return set()
+        return named
     query = select(CustomerLink.user_id).where(CustomerLink.stripe_customer_id.in_(customers))
-    return {root_of(user) for user in (await tx.execute(query)).scalars()}
+    return named | {root_of(user) for user in (await tx.execute(query)).scalars()}
 
 
 _FOLLOW: Final = text(
@@ -55,7 +61,12 @@ _END: Final = text(
 
 
 async def settle(tx: AsyncConnection, roots: frozenset[str], now: datetime) -> None:
-    """Follow the requests, and tell of users who pay twice for one thing."""
+    """Follow the requests, and tell of users who pay twice for one thing. Of each subscription,
+    note what it has become and write letters.
+    """
+    if ids := {root.removeprefix(OF_ONE) for root in roots if root.startswith(OF_ONE)}:
+        await history.note(tx, ids)
+        await letters.write(tx, ids, now)
     users = sorted(root.removeprefix(ROOT) for root in roots if root.startswith(ROOT))
     if users:
         await follow(tx, users, now=now)

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.errors import Conflict
 from payments.domains.checkout.tables import CheckoutSession
-from payments.domains.subscriptions.following import BEGUN, follow, of_users
+from payments.domains.subscriptions.following import follow, of_users
 from payments.domains.subscriptions.plans import Plan
-from payments.domains.subscriptions.tables import KIND, SubscriptionRequest
+from payments.domains.subscriptions.tables import BEGUN, KIND, SubscriptionRequest
 
 
 async def open_request(

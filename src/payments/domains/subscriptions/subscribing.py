@@ -15,7 +15,7 @@ from payments.core.idempotency import Repeatable
 from payments.core.principal import Principal
 from payments.domains.checkout import opening
 from payments.domains.payables import APP
-from payments.domains.subscriptions.following import BEGUN, root_of
+from payments.domains.subscriptions.following import root_of
 from payments.domains.subscriptions.places import (
     begun_on_a_page,
     open_request,
@@ -25,6 +25,7 @@ from payments.domains.subscriptions.places import (
 )
 from payments.domains.subscriptions.plans import Plan
 from payments.domains.subscriptions.tables import (
+    BEGUN,
     ENDED,
     KIND,
     SUBSCRIPTION,

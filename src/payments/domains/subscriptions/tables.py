@@ -18,6 +18,8 @@ from payments.sync.resources import SCHEMA, Mirror, Resource, StripeObject
 KIND: Final = "subscription"
 ENDED: Final = ("canceled", "incomplete_expired")
 """States that nothing leads out of."""
+BEGUN: Final = ("trialing", "active", "past_due", "unpaid", "paused")
+"""States of a subscription that counts; an incomplete one was never paid, and ends by itself."""
 ENTITLED: Final = ("trialing", "active", "past_due")
 
 
@@ -44,6 +46,7 @@ class Subscription(Mirror):
     cancel_at: Mapped[datetime | None]
     canceled_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    cancellation_reason: Mapped[str | None]
     pause_collection: Mapped[str | None]
     latest_invoice: Mapped[str | None]
     reference: Mapped[str | None] = mapped_column(index=True)
@@ -118,6 +121,7 @@ def read(subscription: StripeObject) -> dict[str, Any]:
         "current_period_end": timestamp(_first(items, "current_period_end")),
         **{name: timestamp(subscription.get(name)) for name in times},
         "cancel_at_period_end": bool(subscription.get("cancel_at_period_end")),
+        "cancellation_reason": (subscription.get("cancellation_details") or {}).get("reason"),
         "pause_collection": (subscription.get("pause_collection") or {}).get("behavior"),
         "latest_invoice": id_of(subscription.get("latest_invoice")),
         "reference": reference_of(subscription),

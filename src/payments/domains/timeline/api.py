@@ -31,6 +31,7 @@ async def read_timeline(
     ] = NEWEST,
 ) -> Timeline:
     """What happened to a payment, oldest first, and one sentence why it is in its state. Instead of
-    a payment's id, that of a booking, Checkout session, refund, dispute or event will do.
+    a payment's id, that of a booking, subscription, invoice, Checkout session, refund, dispute or
+    event will do.
     """
     return await explain(ctx, payables, id=id, who=who, limit=limit)

@@ -8,6 +8,7 @@ from sqlalchemy import Row
 
 from payments.core.money import display
 from payments.domains.refunds.making import OPEN
+from payments.domains.timeline import plans
 from payments.domains.timeline.scope import Rows, Scope
 from payments.domains.timeline.sources import account_of, masked
 
@@ -64,7 +65,11 @@ def of_payment(row: Row[Any], scope: Scope, unfinished: Rows) -> str:
 
 
 def of_scope(id: str, scope: Scope, unfinished: Rows) -> str:
-    """Why all that was named is as it is; a single payment speaks for itself."""
+    """Why all that was named is as it is; a single payment speaks for itself, a subscription for
+    its payments.
+    """
+    if said := [*plans.why(scope)]:
+        return _sentence(*said, *(_news(one, scope) for one in unfinished))
     if scope.anchor.reference is None and len(scope.payments) == 1:
         return of_payment(scope.payments[0], scope, unfinished)
     return _sentence(*_named(id, scope), *(_news(one, scope) for one in unfinished))

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 Kind = Literal[
-    "payment", "page", "call", "event", "effect", "message", "act", "refund", "dispute"
+    "payment", "page", "call", "event", "effect", "message", "act", "refund", "dispute",
+    "subscription", "invoice", "credits",
 ]  # fmt: skip
 
 
@@ -15,7 +16,8 @@ class Entry(BaseModel):
 
     at: datetime
     kind: Kind = Field(
-        description="payment, page, refund, dispute: what there is; call: what Stripe was asked, "
+        description="payment, page, refund, dispute, subscription, invoice: what there is; "
+        "credits: how they moved; call: what Stripe was asked, "
         "with Stripe's request id; event: what Stripe sent; effect: what followed; message: who "
         "was told; act: what a person or the service did"
     )

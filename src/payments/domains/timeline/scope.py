@@ -18,6 +18,8 @@ from payments.domains.disputes import Dispute
 from payments.domains.payables import Payables
 from payments.domains.payments import PAYMENTS, visible
 from payments.domains.refunds.tables import Refund, RefundRequest
+from payments.domains.timeline import billing
+from payments.domains.timeline.billing import Billing
 from payments.sync.inbox import StripeEvent
 
 AT_MOST: Final = 100
@@ -25,8 +27,8 @@ AT_MOST: Final = 100
 
 KNOWN: Final = (
     "name a booking by its id or reference, a refund request by its id, or an object of Stripe's: "
-    "a PaymentIntent (pi_…), Checkout session (cs_…), refund (re_…), dispute (dp_… or du_…) or "
-    "event (evt_…)"
+    "a PaymentIntent (pi_…), Checkout session (cs_…), refund (re_…), dispute (dp_… or du_…), "
+    "subscription (sub_…), invoice (in_…) or event (evt_…)"
 )
 
 Rows = Sequence[Row[Any]]
@@ -40,6 +42,7 @@ class Anchor:
 
     ids: frozenset[str] = frozenset()
     payments: frozenset[str] = frozenset()
+    subscriptions: frozenset[str] = frozenset()
     reference: str | None = None
 
 
@@ -55,6 +58,7 @@ class Scope:
     requests: Rows
     refunds: Rows
     disputes: Rows
+    billing: Billing
     booking: Row[Any] | None
 
     @property
@@ -66,7 +70,8 @@ class Scope:
         found |= {str(row.id) for row in (*self.disputes, *self.requests)}
         found |= {row.id.hex for row in self.reservations}
         found |= {row.stripe_id for row in self.reservations if row.stripe_id}
-        return found | self.anchor.ids | self.anchor.payments
+        found |= {str(row.id) for row in self.billing.invoices}
+        return found | self.anchor.ids | self.anchor.payments | self.anchor.subscriptions
 
     @property
     def references(self) -> set[str]:
@@ -83,11 +88,15 @@ async def survey(tx: AsyncConnection, payables: Payables, *, id: str, who: Princ
     anchor = await _anchor(tx, payables, id, who)
     payments = await _payments(tx, anchor, who)
     sessions = await _sessions(tx, anchor, payments, who)
+    paid = {str(row.id) for row in payments} | (anchor.payments if who.privileged else set())
+    billed = await billing.survey(
+        tx, who, subscriptions=anchor.subscriptions, named=anchor.ids, payments=paid
+    )
     if not who.privileged:
-        if not (payments or sessions or anchor.reference):
+        if not (payments or sessions or anchor.reference or billed.rows):
             raise unknown(id)
-        anchor = Anchor(reference=anchor.reference)
-    paid = {str(row.id) for row in payments} | anchor.payments
+        seen = frozenset(str(row.id) for row in billed.subscriptions) & anchor.subscriptions
+        anchor = Anchor(reference=anchor.reference, subscriptions=seen)
     opened: ColumnElement[bool] = OpenPayable.stripe_id.in_(paid | {row.id for row in sessions})
     if anchor.reference:
         opened = or_(opened, OpenPayable.reference == anchor.reference)
@@ -102,6 +111,7 @@ async def survey(tx: AsyncConnection, payables: Payables, *, id: str, who: Princ
         requests=await _newest(tx, RefundRequest, asked, RefundRequest.requested_at),
         refunds=await _newest(tx, Refund, refunded, Refund.created_at),
         disputes=await _newest(tx, Dispute, disputed, Dispute.created_at),
+        billing=billed,
         booking=None,
     )
     return replace(scope, booking=await _booking(tx, scope))
@@ -130,6 +140,10 @@ async def _anchor(tx: AsyncConnection, payables: Payables, id: str, who: Princip
         prefix, named = id.partition("_")[0], {id, *named}
     if prefix == "pi":
         return Anchor(ids=frozenset(named), payments=frozenset({id}))
+    if prefix in ("sub", "in"):
+        paying = await billing.payments_of(tx, id)
+        plans = frozenset({id} if prefix == "sub" else ())
+        return Anchor(ids=frozenset(named), payments=paying, subscriptions=plans)
     if (request := _uuid(id)) is not None:  # a booking's reference may look like that too
         asked = select(RefundRequest.payment_intent).where(RefundRequest.id == request)
         if payment := (await tx.execute(asked)).scalar_one_or_none():

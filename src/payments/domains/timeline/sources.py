@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, or_, select
@@ -11,6 +12,7 @@ from payments.core.audit import AuditEntry
 from payments.core.money import display
 from payments.core.principal import Principal
 from payments.domains.bookings.tables import KIND
+from payments.domains.subscriptions import history
 from payments.domains.timeline.schemas import Entry
 from payments.domains.timeline.scope import Rows, Scope
 from payments.sync.calls import StripeCall
@@ -40,16 +42,18 @@ def of_rows(scope: Scope) -> Iterator[Entry]:
         yield from _page(row)
     yield from (_session(row) for row in scope.sessions if row.id not in asked_at)
     yield from map(_request, scope.requests)
+    payment = partial(_payment, scope=scope)
     for tell, rows in (
-        (_payment, scope.payments), (_refund, scope.refunds), (_dispute, scope.disputes)
+        (payment, scope.payments), (_refund, scope.refunds), (_dispute, scope.disputes)
     ):  # fmt: skip
-        for entry in map(tell, rows):
-            entry.at = max(entry.at, asked_at.get(entry.id, entry.at))
-            yield entry
+        for found in map(tell, rows):
+            found.at = max(found.at, asked_at.get(found.id, found.at))
+            yield found
 
 
-def _payment(row: Row[Any]) -> Entry:
-    what = f" for {row.reference}" if row.reference else ", by another application"
+def _payment(row: Row[Any], *, scope: Scope) -> Entry:
+    named = row.reference or scope.billing.invoice_of(row.id)
+    what = f" for {named}" if named else ", by another application"
     return Entry(
         at=row.created_at, kind="payment", id=row.id,
         text=f"a payment of {display(row.amount_cents, row.currency)} was begun{what}",
@@ -115,7 +119,7 @@ async def of_calls(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]
         return []
     named = (StripeCall.object_id, StripeCall.payment_intent, StripeCall.reservation)
     about = or_(*(column.in_(scope.objects) for column in named))
-    rows = await _newest(tx, select(StripeCall).where(about), "at", limit)
+    rows = await newest(tx, select(StripeCall).where(about), "at", limit)
     return [_call(row) for row in rows]
 
 
@@ -123,7 +127,7 @@ def _call(row: Row[Any]) -> Entry:
     answer = "no answer" if row.status is None else str(row.status)
     why = f" {row.error_code}" if row.error_code else ""
     again = f", replaying {row.original_request_id or 'an earlier one'}" if row.replayed else ""
-    return _entry(
+    return entry(
         row, at="at", kind="call", id=row.stripe_request_id,
         text=f"{row.method} {row.path}: {answer}{why} after {row.milliseconds} ms{again}",
         facts=("status", "error_code", "idempotency_key", "replayed", "milliseconds", "request_id"),
@@ -147,13 +151,13 @@ async def of_events(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry
     found = _events(scope)
     if not scope.who.privileged:
         found = found.where(StripeEvent.type.not_in(OUR_WORK))
-    return [_event(row) for row in await _newest(tx, found, "received_at", limit)]
+    return [_event(row) for row in await newest(tx, found, "received_at", limit)]
 
 
 async def unfinished(tx: AsyncConnection, scope: Scope) -> Rows:
     """A few events that are not applied: they wait, were postponed, or were given up."""
     open_ = _events(scope).where(STATE.in_(("pending", "postponed", "dead")))
-    return await _newest(tx, open_, "received_at", 3)
+    return await newest(tx, open_, "received_at", 3)
 
 
 def _events(scope: Scope) -> Select[Any]:
@@ -174,7 +178,7 @@ def _event(row: Row[Any]) -> Entry:
         "dead": f"it was given up {tried}",
         "postponed": f"it is tried again {tried}",
     }.get(row.state, "it waits for a worker")
-    return _entry(
+    return entry(
         row, at="received_at", kind="event", id=row.id, text=f"{what}; {became}",
         facts=("object_id", "state", "attempts", "error", "created_at", "done_at", "not_before"),
     )  # fmt: skip
@@ -187,7 +191,7 @@ async def of_messages(tx: AsyncConnection, scope: Scope, limit: int) -> list[Ent
     told = select(Outgoing).where(Outgoing.about.in_(scope.objects))
     if not scope.who.privileged:
         told = told.where(Outgoing.audience == "customer")
-    rows = await _newest(tx, told, "received_at", limit)
+    rows = await newest(tx, told, "received_at", limit)
     return [_message(row, scope.who) for row in rows]
 
 
@@ -196,7 +200,7 @@ def _message(row: Row[Any], who: Principal) -> Entry:
     to = (masked(row.recipient) if known else None) or f"the {row.audience}"
     tried = f" after {row.attempts} failed attempts" if row.attempts else ""
     when = f" at {row.done_at:%Y-%m-%d %H:%M:%S} UTC" if row.done_at else ""
-    return _entry(
+    return entry(
         row, at="received_at", kind="message", id=row.id,
         text=f"{row.template} to {to}: {row.outcome or 'waiting'}{tried}{when}",
         facts=("template", "audience", "outcome", "attempts", "error", "done_at"),
@@ -212,11 +216,13 @@ async def of_acts(
     payable = AuditEntry.details["payable"].astext  # other payments of the same booking have more
     opened = payable.in_(row.id.hex for row in scope.reservations)
     acts = select(AuditEntry).where(
-        AuditEntry.subject.in_(subjects), or_(payable.is_(None), opened)
+        AuditEntry.subject.in_(subjects),
+        AuditEntry.act != history.RECOMPUTED,
+        or_(payable.is_(None), opened),
     )
     if not scope.who.privileged:
         acts = acts.where(AuditEntry.act == RECOMPUTED)
-    rows = await _newest(tx, acts, "at", limit)
+    rows = await newest(tx, acts, "at", limit)
     return [_effect(row) if row.act == RECOMPUTED else _act(row) for row in rows]
 
 
@@ -250,14 +256,14 @@ def account_of(told: dict[str, Any]) -> str:
     return f"{told['state']}: {paid} of {total} received{''.join(rest)}{disputed}"
 
 
-def _entry(row: Row[Any], *, at: str, facts: tuple[str, ...], **said: Any) -> Entry:
+def entry(row: Row[Any], *, at: str, facts: tuple[str, ...], **said: Any) -> Entry:
     found = {name: getattr(row, name) for name in facts}
     if "error" in found:
         found["error"] = masked(found["error"])
     return Entry(at=getattr(row, at), facts=found, **said)
 
 
-async def _newest(tx: AsyncConnection, query: Select[Any], at: str, limit: int) -> Rows:
+async def newest(tx: AsyncConnection, query: Select[Any], at: str, limit: int) -> Rows:
     """The newest rows. They are found by what they are about, whatever the planner expects of a
     walk along the times of all rows.
     """

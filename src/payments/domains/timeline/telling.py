@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments.context import Context
 from payments.core.principal import Principal
 from payments.domains.payables import Payables
-from payments.domains.timeline import reasons, sources
+from payments.domains.timeline import plans, reasons, sources
 from payments.domains.timeline.schemas import Entry, Explained, Timeline
 from payments.domains.timeline.scope import Scope, survey, unknown
 
@@ -19,7 +19,7 @@ async def explain(
         ctx: where to read.
         payables: what can be paid for.
         id: of a booking, of a refund request, or Stripe's of a PaymentIntent, Checkout session,
-            refund, dispute or event.
+            refund, dispute, subscription, invoice or event.
         who: a user sees his own, without calls, acts and particulars.
         limit: how many entries, at most; the newest.
 
@@ -52,6 +52,9 @@ async def _entries(tx: AsyncConnection, scope: Scope, limit: int) -> list[Entry]
     messages = await sources.of_messages(tx, scope, limit)
     found = [
         *sources.of_rows(scope),
+        *plans.of_invoices(scope),
+        *await plans.of_plans(tx, scope, limit),
+        *await plans.of_credits(tx, scope, limit),
         *await sources.of_calls(tx, scope, limit),
         *await sources.of_events(tx, scope, limit),
         *messages,
