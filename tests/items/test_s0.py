@@ -57,7 +57,7 @@ async def test_0_6_events_are_followed_under_names_that_stripe_sends(
     followed = shop.ctx.sync.registry.by_event
     for name in (
         "checkout.session.completed", "payment_intent.succeeded", "payment_intent.payment_failed",
-        "customer.created", "charge.dispute.created",
+        "customer.created", "charge.dispute.created", "invoice.payment_succeeded",
     ):  # fmt: skip
         assert name in followed
     assert "payment_intent.failed" not in EVENT_TYPES

@@ -107,6 +107,7 @@ def test_3_12_the_example_has_the_documents_variables() -> None:
     for name in (
         "DATABASE_URL", "DATABASE_URL_SYNC", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET",
         "STRIPE_PUBLISHABLE_KEY", "SECRET_KEY", "ENVIRONMENT", "SMTP_URL", "MAIL_FROM",
+        "AUTOMATIC_TAX",
     ):  # fmt: skip
         assert re.search(rf"^#?{name}=", example, re.MULTILINE), name
 
@@ -256,6 +257,9 @@ async def test_3_35_the_documents_events_are_followed(shop: World) -> None:
     assert shop.ctx.sync.registry.by_event.keys() >= {
         "checkout.session.completed", "payment_intent.succeeded", "payment_intent.payment_failed",
         "payment_intent.canceled", "customer.created", "charge.dispute.created",
+        "invoice.payment_succeeded", "invoice.payment_failed", "customer.subscription.created",
+        "customer.subscription.updated", "customer.subscription.deleted", "product.updated",
+        "price.updated",
     }  # fmt: skip
 
 

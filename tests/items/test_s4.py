@@ -29,7 +29,7 @@ async def seen(shop: World, of: Json, user: str) -> Json:
 async def test_4_4_products_are_created_by_the_command_of_the_document(shop: World) -> None:
     assert "Nothing to change" in await command(shop, "products-create")
     [entry] = (await shop.at_stripe("GET", "/v1/prices?lookup_keys[0]=pro"))["data"]
-    await shop.at_stripe("POST", f"/v1/prices/{entry['id']}", active="false")
+    await shop.at_stripe("POST", f"/v1/products/{entry['product']}", active="false")
     assert "0 created, 1 updated, 0 archived." in await command(shop, "products-create")
 
 
@@ -81,6 +81,17 @@ async def test_4_10_the_log_of_a_day_is_reviewed(shop: World) -> None:
     told = await command(shop, "logs", "--last-24h", "--type", "customer.created")
     assert "applied" in told.splitlines()[0]
     assert "customer.created  cus_" in told.splitlines()[0]
+
+
+async def test_4_13_a_front_end_names_a_product_and_sends_its_customer_there(shop: World) -> None:
+    body = {"product_id": "credits_100", "success_url": "https://shop.example/thanks"}
+    page = await shop.ask("POST", "/stripe/create-checkout-session", body, user="u-413")
+    assert page["url"] == page["checkout_url"]
+    state = f"/stripe/checkout-sessions/{page['session_id']}"
+    assert (await shop.ask("GET", state, user="u-413"))["paid"] is False
+    await shop.pay(page)
+    await catch_up(shop)
+    assert (await shop.ask("GET", state, user="u-413"))["paid"] is True
 
 
 async def test_4_14_a_yearly_plan_is_tried_billed_enlarged_and_canceled(shop: World) -> None:
@@ -154,3 +165,25 @@ async def paid_last(shop: World, of: Json) -> int:
     [newest] = (await shop.at_stripe("GET", path))["data"]
     assert newest["status"] == "paid"
     return int(newest["amount_paid"])
+
+
+async def test_4_18_the_documents_checklist_can_be_walked(shop: World) -> None:
+    async def open_page(product: str) -> Json:
+        path = "/stripe/create-checkout-session"
+        return await shop.ask("POST", path, {"product_id": product}, user="u-418")
+
+    pack = await open_page("credits_100")
+    await shop.pay(pack, "pm_card_chargeDeclined", status=402)
+    await shop.pay(pack)
+    await shop.pay(await open_page("pro"))
+    await catch_up(shop)
+    path = "/financial/subscriptions/u-418/summary"
+    had = await shop.ask("GET", path, user="u-418")
+    assert (had["status"], had["credits"]) == ("active", 1_100)
+
+    link = await shop.ask("POST", "/stripe/portal-link", {}, user="u-418")
+    [plan] = had["subscriptions"]
+    pressed = {"action": "cancel", "subscription": plan["id"]}
+    assert (await shop.stripe.post(link["url"], data=pressed)).is_redirect
+    await catch_up(shop)
+    assert (await shop.ask("GET", path, user="u-418"))["cancel_at_period_end"] is True
