@@ -102,5 +102,5 @@ def _wanted(resource: Resource, object: Json | None) -> Json:
 
 
 def _plain(name: str, value: Any) -> Any:
-    written = name in ("metadata", "items") and value is not None
+    written = name in ("metadata", "items", "discounts") and value is not None
     return orjson.loads(value) if written else value

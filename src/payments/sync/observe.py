@@ -95,7 +95,7 @@ async def perform(
     sync: Sync, resource: Resource, request: Callable[[Client], Awaitable[Any]]
 ) -> dict[str, Any]:
     """Write to Stripe, apply the answer and return it. An answer that Stripe only replayed says how
-    things were, so the object is fetched.
+    things were, and one that lacks what is mirrored says too little: so the object is fetched.
     """
     number = await ticket(sync.db)
     return await take(sync, resource, await sync.stripe.call(request), number)
@@ -105,7 +105,7 @@ async def take(sync: Sync, resource: Resource, answer: Answer, number: int) -> d
     """Apply the answer to a write, whose ticket was taken before it; the second half of `perform`,
     whose errors say nothing about the write.
     """
-    if answer.replayed:
+    if answer.replayed or not resource.whole(answer.object):
         return await refresh(sync, resource, str(answer.object["id"]))
     await apply(sync, [Observation(resource, answer.object, number)])
     return answer.object
@@ -133,11 +133,9 @@ async def converge(
         return holds(await refresh(sync, resource, str(answer.object["id"])))
 
     number = await ticket(sync.db)
-    answer = await sync.stripe.insist(request, key=key, still=still)
-    if answer.replayed:
-        return await refresh(sync, resource, str(answer.object["id"]))
-    await apply(sync, [Observation(resource, answer.object, number)])
-    return answer.object
+    return await take(
+        sync, resource, await sync.stripe.insist(request, key=key, still=still), number
+    )
 
 
 async def create(
