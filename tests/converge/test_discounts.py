@@ -1,11 +1,13 @@
 """Discounts of subscriptions: Stripe names them in its events, and says no more unless asked."""
 
 import orjson
+import pytest
 import pytest_asyncio
 
 from converge.test_reconcile import named, reconcile
 from payments.domains.subscriptions.tables import SUBSCRIPTION, read
 from payments.sync import observe
+from payments.sync.reconcile import confirm
 from service.plans import catch_up, shelve, subscribed
 from service.subscribers import Subscribers
 from world import Json, World
@@ -48,7 +50,10 @@ async def test_what_comes_off_more_than_one_bill_is_kept_in_its_order(at: Subscr
     ]
 
 
-async def test_an_event_a_fetch_and_a_list_leave_the_same_row(at: Subscribers) -> None:
+async def test_an_event_a_fetch_and_a_list_leave_the_same_row(
+    at: Subscribers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirm, "GRACE_SECONDS", 0)
     coupon = await at.coupon(percent_off="20", duration="forever")
     made = await at.subscribe(await at.price(2_000), off=[coupon])
     await catch_up(at.world)

@@ -17,7 +17,12 @@ class Subscribers:
     world: World
 
     async def price(
-        self, amount: int, interval: str = "month", count: int = 1, currency: str = "usd", **more: Any
+        self,
+        amount: int,
+        interval: str = "month",
+        count: int = 1,
+        currency: str = "usd",
+        **more: Any,
     ) -> str:
         form: Json = {"currency": currency, "unit_amount": amount, "product_data[name]": "Plan"}
         form |= {"recurring[interval]": interval, "recurring[interval_count]": count, **more}
@@ -26,15 +31,17 @@ class Subscribers:
     async def coupon(self, **form: Any) -> str:
         return str((await self.world.at_stripe("POST", "/v1/coupons", **form))["id"])
 
-    async def clock(self, *, days_ago: int) -> str:
+    async def clock(self, *, days_ago: float) -> str:
         then = self.world.ctx.clock.now() - timedelta(days_ago)
         form = {"frozen_time": int(then.timestamp())}
-        return str((await self.world.at_stripe("POST", "/v1/test_helpers/test_clocks", **form))["id"])
+        return str(
+            (await self.world.at_stripe("POST", "/v1/test_helpers/test_clocks", **form))["id"]
+        )
 
-    async def advance(self, clock: str, *, days: int) -> None:
+    async def advance(self, clock: str, *, days: float) -> None:
         path = f"/v1/test_helpers/test_clocks/{clock}"
         now = (await self.world.at_stripe("GET", path))["frozen_time"]
-        await self.world.at_stripe("POST", f"{path}/advance", frozen_time=now + days * DAY)
+        await self.world.at_stripe("POST", f"{path}/advance", frozen_time=now + int(days * DAY))
         await self.world.settle()
 
     async def customer(self, card: str | None = "pm_card_visa", on: str | None = None) -> str:
@@ -71,7 +78,7 @@ class Subscribers:
         broken = await self.world.at_stripe("POST", path, customer=subscription["customer"])
         await self.change(subscription, default_payment_method=broken["id"])
 
-    async def fall_due(self, subscription: Json, *, days: int) -> None:
+    async def fall_due(self, subscription: Json, *, days: float) -> None:
         """Time goes by, and a payment is declined."""
         await self.break_card(subscription)
         await self.advance(subscription["test_clock"], days=days)

@@ -71,7 +71,9 @@ async def subscribe_all(at: Subscribers) -> None:
     await at.end(await at.subscribe(month))
     paused: Json = {"pause_collection[behavior]": "void"}
     await at.change(await at.subscribe(free), **paused)
-    await at.subscribe(month, card="pm_card_chargeCustomerFail", payment_behavior="allow_incomplete")
+    await at.subscribe(
+        month, card="pm_card_chargeCustomerFail", payment_behavior="allow_incomplete"
+    )
     await at.subscribe(month, await at.price(900, "year"), off=[five])
 
 
@@ -107,3 +109,86 @@ async def test_states_are_counted_as_stripe_has_them(told: Json) -> None:
     active = len(USD) - 1 + len(JPY) + 2  # past due; collection paused, of unknown worth
     assert [found[state] for state in states] == [active, 1, 1, 0, 0, 1]
     assert found["canceled"] == 1
+
+
+async def test_a_plan_has_its_own_row_with_its_share_of_what_a_discount_takes(
+    shop: World, told: Json
+) -> None:
+    rows = {plan["price"]: plan for plan in told["plans"]}
+    prices = (await shop.at_stripe("GET", "/v1/prices?limit=100"))["data"]
+    of = {
+        (p["unit_amount"], p["recurring"]["interval"], p["nickname"]): rows[p["id"]]
+        for p in prices
+        if p["id"] in rows
+    }
+    small = of[700, "month", None]  # three of it, and its part of the one that has two plans
+    assert small["mrr"][0]["mrr"] == round(2_100 + Fraction(700 * 2_200, 2_700))
+    assert (small["active"], small["name"], small["mrr_unknown"]) == (2, "Plan", 0)
+    free = of[2_000, "month", "free"]
+    assert (free["active"], free["trialing"], free["mrr"]) == (1, 1, [])
+    month = of[2_000, "month", None]
+    assert (month["past_due"], month["incomplete"], month["canceled"]) == (1, 1, 1)
+    assert (month["mrr_unknown"], of[900, "year", None]["mrr_unknown"]) == (1, 1)
+    assert told["plans"][0] == month, "the busiest comes first"
+
+
+NOW: Final = datetime(2031, 3, 31, tzinfo=UTC)
+ITEM: Final = {"price": "p", "amount": 1_000, "interval": "month", "interval_count": 1}
+HALF: Final = {"percent_off": "50", "amount_off": None, "currency": None, "end": None}
+
+
+@pytest.mark.parametrize(
+    ("item", "discount", "each"),
+    [
+        ({}, HALF, Fraction(500)),
+        ({}, HALF | {"end": int(NOW.timestamp())}, Fraction(1_000)),
+        ({}, HALF | {"end": int(NOW.timestamp()) + 1}, Fraction(500)),
+        ({}, HALF | {"percent_off": "33.33"}, Fraction("666.7")),
+        ({"amount": 0}, HALF | {"percent_off": None, "amount_off": 5, "currency": "usd"}, 0),
+        ({}, HALF | {"percent_off": None, "amount_off": 5, "currency": "eur"}, None),
+        ({}, HALF | {"percent_off": None}, None),
+        ({"amount": None}, HALF, None),
+        ({"interval": None, "interval_count": None}, HALF, None),
+        ({"interval": "fortnight"}, HALF, None),
+        ({"interval_count": 6}, HALF, Fraction(250, 3)),
+    ],
+)
+def test_what_runs_out_or_is_not_known_is_not_guessed(
+    item: Json, discount: Json, each: Fraction | None
+) -> None:
+    found = monthly([ITEM | item], [discount], "usd", NOW)
+    assert found == (None if each is None else [each])
+
+
+@pytest.mark.parametrize(
+    ("price", "item", "amount"),
+    [
+        ({}, {}, 6_000),
+        ({"unit_amount": None}, {}, None),  # tiers, or fractions of a cent
+        ({"recurring": {"interval": "month", "usage_type": "metered"}}, {}, None),
+        ({}, {"quantity": None}, None),
+        ({"currency": "eur"}, {}, None),  # another of a price's currencies is charged
+        ({}, {"discounts": ["di_1"]}, None),
+        ({"transform_quantity": {"divide_by": 2, "round": "up"}}, {}, 4_000),
+        ({"transform_quantity": {"divide_by": 2, "round": "down"}}, {}, 2_000),
+    ],
+)
+async def test_what_an_item_costs_is_what_its_object_says(
+    shop: World, price: Json, item: Json, amount: int | None
+) -> None:
+    found = await _any_subscription(shop)
+    [sold] = found["items"]["data"]
+    changed = sold | {
+        "quantity": 3,
+        "price": {**sold["price"], "unit_amount": 2_000, **price},
+        **item,
+    }
+    columns = read({**found, "items": {"data": [changed]}})
+    assert columns["items"][0]["amount"] == amount
+
+
+async def _any_subscription(shop: World) -> Mapping[str, Any]:
+    """One of the usd subscriptions to one plan, as Stripe gives it."""
+    sync = shop.ctx.sync
+    [first, *_] = [page async for page in observe.pages(sync, SUBSCRIPTION, status="trialing")]
+    return first[0].object

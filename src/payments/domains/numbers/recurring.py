@@ -33,7 +33,8 @@ _SHAPES: Final = text(
     select currency, discounts, items, count(*) as subscriptions
     from (
         select s.currency, s.discounts,
-               (select jsonb_agg(i - cast(:own as text[])) from jsonb_array_elements(s.items) as i) as items
+               (select jsonb_agg(i - cast(:own as text[]))
+                from jsonb_array_elements(s.items) as i) as items
         from stripe.subscriptions s
         where s.status in ('active', 'past_due') and s.pause_collection is null and not s.deleted
     ) as shapes
