@@ -53,6 +53,7 @@ async def test_who_left_is_counted_of_those_who_paid_when_the_window_began(
         "customer_rate": 0.5,
     }
     assert (found["active"], found["started"], found["canceled"]) == (2, 1, 4)
+    assert found["trials"]["ended"] == 0
     before = at.world.ctx.clock.now() - timedelta(days=6)
     query = {"start": (before - timedelta(days=20)).isoformat(), "end": before.isoformat()}
     earlier = (await dashboard(at.world, **query))["subscriptions"]

@@ -29,11 +29,12 @@ from payments.domains.numbers.schemas import (
 # `incomplete` has not begun, and `incomplete_expired` never did.
 _LIVED: Final = """
     with lived as (
-        select s.*, least(s.trial_end, s.ended_at) as trial_over,
-               s.status <> 'incomplete' as begun,
+        select s.*, s.status <> 'incomplete' as begun,
                s.status <> 'incomplete' and coalesce(s.trial_end, s.created_at) < :start
                    and (s.ended_at is null or s.ended_at >= :start) as paid_at_start,
-               s.created_at < :end and (s.ended_at is null or s.ended_at >= :end) as left_at_end
+               s.created_at < :end and (s.ended_at is null or s.ended_at >= :end) as left_at_end,
+               s.trial_end is not null and least(s.trial_end, s.ended_at) >= :start
+                   and least(s.trial_end, s.ended_at) < :until as tried
         from stripe.subscriptions s
         where not s.deleted and s.status <> 'incomplete_expired'
           and (s.ended_at is null or s.ended_at >= :start and exists (
@@ -51,8 +52,8 @@ _NUMBERS: Final = """
     count(*) filter (where ended_at < :end) as canceled,
     count(*) filter (where paid_at_start) as at_start,
     count(*) filter (where paid_at_start and ended_at < :end) as ended,
-    count(*) filter (where trial_over >= :start and trial_over < :until) as trials,
-    count(*) filter (where trial_over >= :start and trial_over < :until and exists (
+    count(*) filter (where tried) as trials,
+    count(*) filter (where tried and exists (
         select from stripe.invoices v where v.subscription = lived.id and v.status = 'paid'
         and v.amount_paid > 0 and v.created_at >= lived.trial_end)) as converted
 """
@@ -103,7 +104,7 @@ async def count_subscriptions(
     window = {"start": start, "end": end}
     bound = {**window, "until": min(end, now)}
     together = dict((await tx.execute(_TOGETHER, bound)).mappings().one())
-    lost = (await tx.execute(_CUSTOMERS, window)).one()
+    lost = (await tx.execute(_CUSTOMERS, bound)).one()
     priced = {row["price"]: row for row in (await tx.execute(_BY_PRICE, bound)).mappings()}
     opened = {row.price: _checkouts(row) for row in await tx.execute(_CHECKOUTS, window)}
     revenue = await sum_recurring(tx, now)
