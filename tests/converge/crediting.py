@@ -23,7 +23,8 @@ Act = tuple[str, int, int]
 acts = st.lists(
     st.one_of(
         st.tuples(st.just("pay"), st.integers(0, 3), st.integers(1, 40)),
-        st.tuples(st.just("give_back"), st.integers(0, 3), st.integers(0, PARTS)),
+        st.tuples(st.just("renew"), st.integers(0, 3), st.integers(1, 40)),
+        st.tuples(st.just("give_back"), st.integers(0, 7), st.integers(0, PARTS)),
         st.tuples(st.just("spend"), st.integers(0, 5), st.integers(1, 40)),
         st.tuples(st.just("add"), st.integers(0, 2), st.integers(1, 20)),
         st.tuples(st.just("wait"), st.integers(1, 3), st.just(0)),
@@ -45,6 +46,7 @@ class Account:
     ends: dict[str, datetime | None] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
+    paid: dict[int, datetime] = field(default_factory=dict)
 
     @property
     def now(self) -> datetime:
@@ -54,6 +56,7 @@ class Account:
         name, which, number = act
         await {
             "pay": self.pay,
+            "renew": self.renew,
             "give_back": self.give_back,
             "spend": self.spend,
             "add": self.add,
@@ -75,8 +78,24 @@ class Account:
         self.due.setdefault(source, number)
         await self._grant(source, self.due[source], None)
 
+    async def renew(self, which: int, number: int) -> None:
+        """A period of a plan is paid, in whatever order; it ends when a later one was, or by
+        itself. Of all of them, what they are worth and when they end is said anew.
+        """
+        source = self._period(which)
+        self.granted.setdefault(source, number)
+        self.due.setdefault(source, number)
+        self.paid.setdefault(which, self.now)
+        for period, paid in sorted(self.paid.items()):
+            later = [at for other, at in self.paid.items() if other > period]
+            self.ends[self._period(period)] = ends = min([paid + timedelta(days=5), *later])
+            await self._grant(self._period(period), self.due[self._period(period)], ends)
+
+    def _period(self, which: int) -> str:
+        return f"invoice:{self.user}:{which}"
+
     async def give_back(self, which: int, parts: int) -> None:
-        source = f"payment:{self.user}:{which}"
+        source = f"payment:{self.user}:{which}" if which < PARTS else self._period(which - PARTS)
         if source in self.granted:
             whole = self.granted[source]
             self.due[source] = whole - whole * parts // PARTS

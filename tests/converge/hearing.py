@@ -9,7 +9,13 @@ from typing import Final, Self
 import orjson
 
 from converge.histories import DEPOSIT, TOTAL, History, Moment, tell
-from converge.oracle import differences, expected_booking, expected_payment, payments_of
+from converge.oracle import (
+    differences,
+    expected_booking,
+    expected_credits,
+    expected_payment,
+    payments_of,
+)
 from payments.stripe_api.service import Delivery
 from payments.sync import inbox, process
 from payments.sync.apply import Observation, apply
@@ -20,11 +26,18 @@ from payments.sync.sorting import sort_in
 from payments.sync.throttle import Throttle
 from world import Database, Json, World, together
 
-KEPT: Final = ("bookings", "open_payables")
-"""Ours, and changed by what is heard."""
+KEPT: Final = ("bookings", "open_payables", "customer_links")
+"""Ours, and there before anything is heard."""
+
+CREDITS: Final = """
+    select source, target, expires_at, user_id from credit_lots
+    union all select source, credits, expires_at, customer from waiting_grants
+"""
+"""What causes have granted and still stand for, and to whom."""
 
 LIVING: Final = (
     "payment_intent", "refund", "dispute", "checkout.session", "subscription", "invoice",
+    "invoice_payment",
 )  # fmt: skip
 """Kinds of objects that change while a history goes on."""
 
@@ -194,10 +207,18 @@ async def wrong(world: World, history: History) -> list[str]:
     payments = [expected_payment(intent, stripe) for intent in payments_of(booking, stripe)]
     pairs = [(shown, expected_booking(booking, stripe, total=TOTAL, deposit=DEPOSIT))]
     pairs += zip(listed, sorted(payments, key=lambda p: p["id"]), strict=True)
+    if (granted := await credits(world)) != (due := expected_credits(stripe)):
+        found.append(f"{granted} for {due}")
     found += [
         f"{seen} for {wanted}" for seen, wanted in pairs if not wanted.items() <= seen.items()
     ]
     return found
+
+
+async def credits(world: World) -> dict[str, tuple[int, int]]:
+    """By cause, the credits that are there or wait, and the second at which they end."""
+    rows = await world.db.fetch(CREDITS)
+    return {row[0]: (row[1], int(row[2].timestamp())) for row in rows}
 
 
 async def said(world: World) -> Said:
@@ -209,6 +230,7 @@ async def said(world: World) -> Said:
         f"select '{name}', id, (to_jsonb(t) - 'ticket' - 'updated_at')::text from {name} t"
         for name in (*mirrors, "bookings", "payments", "refunds")
     ]
+    parts.append(f"select 'credits', source, to_jsonb(c)::text from ({CREDITS}) c")
     parts.append(
         "select 'undone', id, error from stripe_events "
         "where not_before is not null or outcome = 'dead' or attempts > 0"

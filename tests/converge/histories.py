@@ -186,6 +186,25 @@ async def a_renewal_that_fails_is_paid_later_and_canceled(told: Teller) -> None:
     told.remember()
 
 
+async def a_users_plan_that_is_renewed_twice_and_given_back_in_part(told: Teller) -> None:
+    plan = await subscribed(told)
+    link = {"stripe_customer_id": plan["customer"]}
+    await told.world.ask("PUT", "/customers/u-renewed", link, role="admin")
+    await told.refund(await first_payment(told, plan), amount=333)
+    await told.advance(plan, days=32)
+    await told.refund(await first_payment(told, plan), amount=667)
+    await told.advance(plan, days=28)
+
+
+async def first_payment(told: Teller, plan: Json) -> Json:
+    """The PaymentIntent of a plan's first invoice."""
+    path = f"/v1/invoices?subscription={plan['id']}&limit=100"
+    first = (await told.world.at_stripe("GET", path))["data"][-1]
+    path = f"/v1/invoice_payments?invoice={first['id']}"
+    [paid] = (await told.world.at_stripe("GET", path))["data"]
+    return {"id": paid["payment"]["payment_intent"]}
+
+
 async def subscribed(told: Teller, **form: Any) -> Json:
     """A monthly plan of a customer on a clock of his own."""
     path = "/v1/test_helpers/test_clocks"
@@ -205,6 +224,7 @@ HISTORIES: Final[tuple[Callable[[Teller], Awaitable[None]], ...]] = (
     a_session_that_expires,
     a_plan_that_is_tried_paid_and_renewed,
     a_renewal_that_fails_is_paid_later_and_canceled,
+    a_users_plan_that_is_renewed_twice_and_given_back_in_part,
 )
 
 

@@ -70,13 +70,15 @@ async def refund_at_stripe(world: World, intent: Json, **form: Any) -> Json:
 
 
 async def plan_at_stripe(world: World, clock: str | None = None, **form: Any) -> Json:
-    """A subscription to a monthly plan, made in the dashboard for a customer with a card."""
+    """A subscription to a monthly plan that brings credits, made in the dashboard for a customer
+    with a card.
+    """
     who: Json = {"payment_method": "pm_card_visa"}
     who["invoice_settings[default_payment_method]"] = "pm_card_visa"
     who |= {"test_clock": clock} if clock else {}
     customer = await world.at_stripe("POST", "/v1/customers", **who)
     cost: Json = {"currency": "usd", "unit_amount": 2_000, "recurring[interval]": "month"}
-    cost["product_data[name]"] = "Pro"
+    cost |= {"product_data[name]": "Pro", "product_data[metadata][credit_amount]": "100"}
     price = await world.at_stripe("POST", "/v1/prices", **cost)
     form |= {"customer": customer["id"], "items[0][price]": price["id"]}
     return await world.at_stripe("POST", "/v1/subscriptions", **form)

@@ -1,6 +1,7 @@
 """What must be true once everything has arrived, worked out from Stripe's objects alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import asyncpg
@@ -73,6 +74,62 @@ def expected_payment(intent: Json, stripe: Objects) -> Json:
     }
 
 
+GRACE = 3 * 86_400
+
+
+def expected_credits(stripe: Objects) -> dict[str, tuple[int, int]]:
+    """By cause, the credits that paid invoices have brought and still stand for, and the second at
+    which these end.
+    """
+    brings = {p["id"]: int(p["metadata"].get("credit_amount", 0)) for p in stripe["product"]}
+    lines = list(_billed(stripe))
+    return {
+        f"invoice:{invoice['id']}:{line['id']}": (
+            _kept(brings[_product(line)] * line["quantity"], invoice, stripe),
+            min([line["period"]["end"] + GRACE, *_paid_for_later_periods(line, lines)]),
+        )
+        for invoice, line in lines
+        if brings[_product(line)]
+    }
+
+
+def _billed(stripe: Objects) -> Iterator[tuple[Json, Json]]:
+    """The lines of plans that were paid for, with their invoices."""
+    for invoice in stripe["invoice"]:
+        if invoice["status"] == "paid":
+            for line in invoice["lines"]["data"]:
+                of = line["parent"]["subscription_item_details"]
+                if line["amount"] > 0 and not of["proration"]:
+                    yield invoice, line
+
+
+def _product(line: Json) -> Any:
+    return line["pricing"]["price_details"]["product"]
+
+
+def _paid_for_later_periods(line: Json, lines: Iterable[tuple[Json, Json]]) -> Iterator[int]:
+    def of(line: Json) -> Any:
+        return line["parent"]["subscription_item_details"]["subscription_item"]
+
+    for invoice, other in lines:
+        if of(other) == of(line) and other["period"]["start"] > line["period"]["start"]:
+            yield invoice["status_transitions"]["paid_at"]
+
+
+def _kept(credits: int, invoice: Json, stripe: Objects) -> int:
+    """What was given back takes its share, rounded in the customer's favour."""
+    paying = {
+        payment["payment"]["payment_intent"]
+        for payment in stripe.get("invoice_payment", ())
+        if payment["invoice"] == invoice["id"] and payment["status"] == "paid"
+    }
+    intents = [intent for intent in stripe["payment_intent"] if intent["id"] in paying]
+    if not (received := sum(intent["amount_received"] for intent in intents)):
+        return credits
+    returned = sum(refunded(intent, stripe) for intent in intents)
+    return credits - int(Fraction(returned, received) * credits)
+
+
 async def differences(
     db: asyncpg.Connection, registry: Registry, stripe: Objects, announced: Iterable[str]
 ) -> list[str]:
@@ -102,5 +159,5 @@ def _wanted(resource: Resource, object: Json | None) -> Json:
 
 
 def _plain(name: str, value: Any) -> Any:
-    written = name in ("metadata", "items", "discounts") and value is not None
+    written = name in ("metadata", "items", "discounts", "lines") and value is not None
     return orjson.loads(value) if written else value

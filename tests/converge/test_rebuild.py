@@ -34,7 +34,10 @@ from world import KEY, SECRET, Json, World
 
 SUM: Final[Json] = {**FORM, "amount": 1_000}
 CARDS: Final = ("pm_card_visa", "pm_card_pendingRefund", "pm_card_refundFail")
-OURS: Final = ("bookings", "customer_links", "open_payables", "refund_requests", "outbox")
+OURS: Final = (
+    "bookings", "customer_links", "open_payables", "refund_requests", "outbox", "billed_lines",
+    "waiting_grants", "credit_lots", "credit_entries",
+)  # fmt: skip
 QUIET: Final = {"ticket", "updated_at", "not_before", "done_at", "received_at"}
 
 
@@ -58,6 +61,9 @@ async def lived_in(world: World) -> World:
         await world.at_stripe("POST", f"/v1/prices/{price['id']}", active="false")
     spare = await world.at_stripe("POST", "/v1/products", name="No lamp")
     await world.at_stripe("DELETE", f"/v1/products/{spare['id']}")
+    paid = await plan_at_stripe(world)
+    link = {"stripe_customer_id": paid["customer"]}
+    await world.ask("PUT", "/customers/u-plan", link, role="admin")
     await plan_at_stripe(world)
     await plan_at_stripe(world, payment_behavior="default_incomplete")
     ended = await plan_at_stripe(world, trial_period_days=7)

@@ -11,12 +11,14 @@ from converge.observing import (
     give,
     intent_at_stripe,
     paid_at_stripe,
+    plan_at_stripe,
     priced_booking,
     refund_at_stripe,
     until_blocked,
 )
 from payments.sync import process
 from payments.sync.apply import with_roots
+from service.accounts import add, read
 from world import World, together
 
 
@@ -59,6 +61,36 @@ async def test_a_refund_beside_a_payment_that_is_being_written_is_not_overlooked
         await holder.close()
     settled = await world.booking(booking)
     assert (settled["paid_cents"], settled["refunded_cents"]) == (10_000, 4_000)
+
+
+async def test_a_refund_beside_an_invoice_that_is_being_written_takes_its_credits(
+    world: World,
+) -> None:
+    plan = await plan_at_stripe(world)
+    link = {"stripe_customer_id": plan["customer"]}
+    await world.ask("PUT", "/customers/u-1", link, role="admin")
+    await add(world, 1)
+    [event] = await world.events(type="invoice.paid")
+    [payment] = await world.events(type="payment_intent.succeeded")
+    await world.converge(
+        e for e in await world.events() if e["data"]["object"]["object"] != "invoice"
+    )
+    invoice, intent = event["data"]["object"], payment["data"]["object"]
+    refund = await refund_at_stripe(world, intent, amount=500)
+    holder = await connect(world)
+    try:
+        # The invoice has computed its credits, and waits for the account; meanwhile the refund
+        # comes.
+        async with holder.transaction():
+            await holder.execute("select from credit_accounts for update")
+            granting = asyncio.create_task(give(world, invoice))
+            await until_blocked(world, granting, waiting=1)
+            refunding = asyncio.create_task(give(world, refund))
+            await until_blocked(world, refunding, waiting=2)
+        await asyncio.gather(granting, refunding)
+    finally:
+        await holder.close()
+    assert (await read(world))["balance"] == 1 + 75
 
 
 async def test_a_payment_that_changes_its_reference_is_taken_from_the_old_booking(

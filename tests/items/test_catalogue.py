@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from items.commands import command
 from items.conftest import catch_up
-from onboarding.commands import environment, run
-from payments.core import telemetry
 from payments.domains.catalog.sync_file import SHIPPED, read
 from service.accounts import sell
 from service.variants import application, served
@@ -41,15 +40,6 @@ async def product(shop: World, id: str) -> Json:
     assert answer.status_code == 200, answer.text
     [found] = [each for each in answer.json()["data"] if each["id"] == id]
     return dict(found)
-
-
-async def command(shop: World, *arguments: str) -> str:
-    """What a command says that succeeds. It logs to a stream of its own, the service to its own."""
-    async with environment(shop) as env:
-        ran = await run(*arguments, **env)
-    telemetry.configure(level=shop.settings.log_level, fmt=shop.settings.log_format)
-    assert ran.exit_code == 0, ran.output
-    return ran.output
 
 
 async def page_under(shop: World, **changes: Any) -> Json:

@@ -12,6 +12,7 @@ import typer
 from payments.settings import Settings, load
 
 if TYPE_CHECKING:
+    from payments.context import Context
     from payments.domains.catalog.planning import Change, Survey
     from payments.sync.apply import Observation
 
@@ -65,6 +66,14 @@ def pull(
     raise typer.Exit(0 if asyncio.run(_pull(load(), yes_tombstone)) else 1)
 
 
+def products_create(
+    file: File = None,
+    live: Annotated[bool, typer.Option("--live", help="Allow a live key.")] = False,
+) -> None:
+    """Create products and prices at Stripe: another name of `payments catalog apply`."""
+    apply(file, live)
+
+
 def _run(
     settings: Settings, file: Path | None, act: Callable[[Settings, Path], Awaitable[bool]]
 ) -> bool:
@@ -103,21 +112,32 @@ async def _apply(settings: Settings, file: Path) -> bool:
     from payments.cli.opening import opened
     from payments.domains.catalog.file import read
     from payments.domains.catalog.planning import survey
-    from payments.domains.catalog.sync_file import archive, carry_out
 
     entries = read(file, currency=settings.default_currency)
     async with opened(settings) as ctx:
         found = await survey(ctx, entries)
-        for change in found.changes:
-            await carry_out(ctx, change)
-            _say(change, change.done)
-        for seen in (*found.strays, *found.leftovers):
-            await archive(ctx, seen)
-            _say_archived(seen, "archived")
+        await _carry_out(ctx, found)
     _say_odd(found, settings.stripe_price)
     done = Counter(change.done for change in found.changes)
     _say_sum({name: done[name] for name in ("created", "updated")}, "archived", found)
     return True
+
+
+async def _carry_out(ctx: "Context", found: "Survey") -> None:
+    from payments.cli.rebuild import progress_bar
+    from payments.domains.catalog.sync_file import archive, carry_out
+
+    gone = (*found.strays, *found.leftovers)
+    with progress_bar() as progress:
+        task = progress.add_task("catalogue", total=len(found.changes) + len(gone))
+        for change in found.changes:
+            await carry_out(ctx, change)
+            _say(change, change.done)
+            progress.advance(task)
+        for seen in gone:
+            await archive(ctx, seen)
+            _say_archived(seen, "archived")
+            progress.advance(task)
 
 
 async def _pull(settings: Settings, tombstones: int) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from payments.cli.words import printable
 from payments.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def list_events(
     limit: Annotated[int, typer.Option(min=1, help="How many, at most.")] = 20,
 ) -> None:
     """Show the inbox, newest first; all of it where nothing is said."""
-    selection = _selection(
+    chosen = selection(
         id=id, object_id=object, type=type, state=state, error=error, since=since, until=until
     )
-    asyncio.run(_list(load(), selection, limit))
+    asyncio.run(_list(load(), chosen, limit))
 
 
 @events.command()
@@ -68,10 +69,10 @@ def replay(
     An event is meant if it matches every option; an option given twice means either value.
     --type '*' means all.
     """
-    selection = _selection(
+    chosen = selection(
         id=id, object_id=object, type=type, state=state, error=error, since=since, until=until
     )
-    failed = asyncio.run(_replay(load(), selection, dry_run=dry_run))
+    failed = asyncio.run(_replay(load(), chosen, dry_run=dry_run))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -89,7 +90,7 @@ def catch_up(
     asyncio.run(_catch_up(load(), since.replace(tzinfo=UTC) if since else None))
 
 
-def _selection(**given: Any) -> "Selection":
+def selection(**given: Any) -> "Selection":
     from pydantic import ValidationError
 
     from payments.sync.selection import Selection
@@ -114,12 +115,16 @@ async def _list(settings: Settings, selection: "Selection", limit: int) -> None:
     async with reading(settings) as ctx, ctx.db.transaction() as tx:
         rows, _ = await page(tx, query, found, limit=limit, starting_after=None, visible=query)
     for row in rows:
-        at = f"{row.received_at:%Y-%m-%d %H:%M:%S}"
-        tried = f"  {row.attempts} attempts" if row.attempts else ""
-        about = row.object_id or "-"
-        typer.echo(
-            f"{row.state:9}  {at}  {row.id}  {row.type}  {about}{tried}  {row.error or ''}".rstrip()
-        )
+        typer.echo(line(row))
+
+
+def line(row: Any) -> str:
+    """An event on a line: what became of it, when it came, and what it is about."""
+    at = f"{row.received_at:%Y-%m-%d %H:%M:%S}"
+    tried = f"  {row.attempts} attempts" if row.attempts else ""
+    about = row.object_id or "-"
+    said = f"{row.state:9}  {at}  {row.id}  {row.type}  {about}{tried}  {row.error or ''}"
+    return printable(said).rstrip()
 
 
 async def _replay(settings: Settings, selection: "Selection", *, dry_run: bool) -> bool:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from payments.cli.words import printable
 from payments.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -64,16 +65,11 @@ def _show(found: "Timeline") -> None:
         console.print(f"(the newest {len(found.data)}; more with --limit)", style="dim")
     for entry in found.data:
         at, kind = f"{entry.at:%Y-%m-%d %H:%M:%S}", f"{entry.kind:7}"
-        parts = ((at, "dim"), (kind, COLOURS.get(entry.kind, "")), (_printable(entry.text), ""))
+        parts = ((at, "dim"), (kind, COLOURS.get(entry.kind, "")), (printable(entry.text), ""))
         ends = ((entry.id, "dim"),) if entry.id else ()
         console.print(Text("  ").join(Text(said, style) for said, style in (*parts, *ends)))
     console.print()
-    console.print(_printable(found.explanation), style="bold", markup=False)
+    console.print(printable(found.explanation), style="bold", markup=False)
     for payment in found.payments:
         if payment.explanation != found.explanation:
-            console.print(f"{payment.id}  {_printable(payment.explanation)}", markup=False)
-
-
-def _printable(text: str) -> str:
-    """On one line, whatever people wrote: neither breaks nor orders to the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
+            console.print(f"{payment.id}  {printable(payment.explanation)}", markup=False)

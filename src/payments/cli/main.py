@@ -8,13 +8,15 @@ import typer
 
 from payments import __version__
 from payments.cli import serving, tokens
-from payments.cli.catalog import catalog
+from payments.cli.catalog import catalog, products_create
 from payments.cli.customers import customers
 from payments.cli.demo import demo
 from payments.cli.dev import dev
 from payments.cli.doctor import doctor
 from payments.cli.events import events
 from payments.cli.explain import explain
+from payments.cli.integration import try_integration
+from payments.cli.logs import logs
 from payments.cli.messages import messages
 from payments.cli.pause import pause, resume
 from payments.cli.portal import portal
@@ -22,7 +24,8 @@ from payments.cli.rebuild import rebuild
 from payments.cli.reconcile import reconcile
 from payments.cli.retention import retention
 from payments.cli.setup import setup
-from payments.cli.webhooks import webhooks
+from payments.cli.subscriptions import cancel_subscription, change_plan, retry_payment
+from payments.cli.webhooks import try_webhooks, webhooks
 from payments.settings import UnsafeSettings
 
 app = typer.Typer(
@@ -34,8 +37,11 @@ app = typer.Typer(
 for command in (
     dev, demo, setup, doctor, explain, serving.serve, serving.worker, serving.migrate, rebuild,
     reconcile, pause, resume, retention, tokens.token,
+    products_create, cancel_subscription, change_plan, retry_payment, logs,
 ):  # fmt: skip
     app.command()(command)
+app.command("test-integration")(try_integration)
+app.command("test-webhooks")(try_webhooks)
 app.add_typer(catalog, name="catalog")
 app.add_typer(portal, name="portal")
 app.add_typer(customers, name="customers")

@@ -3,11 +3,17 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from payments.settings import Settings, Unregistered, load
+
+NEXT: Final = """
+Next: payments serve, and payments worker beside it. Then
+  payments doctor            looks at all of it
+  payments test-webhooks     tries the way from the webhook route to the worker
+  payments test-integration  pays, refunds and subscribes once, in test mode"""
 
 
 def setup(
@@ -49,3 +55,4 @@ async def _set_up(settings: Settings, url: str | None, catalog: Path | None) -> 
         typer.echo("\nThe prices, for who names them by id; set here, one wins over the catalogue:")
         for line in await setup.price_variables(ctx, entries):
             typer.echo(line)
+        typer.echo(NEXT)

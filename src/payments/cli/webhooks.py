@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from payments.settings import Settings, Unregistered, load
 
 if TYPE_CHECKING:
+    from payments.onboarding.delivery import Trial
     from payments.onboarding.endpoints import Registered
     from payments.onboarding.setup import Step
 
@@ -16,6 +18,7 @@ webhooks = typer.Typer(help="Where Stripe posts its events.", no_args_is_help=Tr
 
 
 Url = Annotated[str, typer.Option(help="https://your.host/api/v1/stripe/webhook")]
+Here = Annotated[str | None, typer.Option("--url", help="The API on this machine otherwise.")]
 Events = Annotated[
     list[str] | None, typer.Option("--event", help="Have this one sent as well; it is only kept.")
 ]
@@ -114,30 +117,55 @@ async def _list(settings: Settings) -> None:
 
 
 @webhooks.command("test")
-def try_out(
-    url: Annotated[str | None, typer.Option(help="The API on this machine otherwise.")] = None,
-) -> None:
+def try_out(url: Here = None) -> None:
     """Post a signed event to the webhook route, one for each secret, and look for it.
 
     It proves route, secrets and database. The events are kept like any that nobody follows.
     """
-    settings = load()
-    if not settings.webhook_secrets:
-        sys.exit("payments webhooks: STRIPE_WEBHOOK_SECRET is not set, so nothing can be signed")
-    from payments.onboarding.endpoints import ROUTE
-
-    if not asyncio.run(_try(settings, url or f"http://127.0.0.1:{settings.port}{ROUTE}")):
+    if not asyncio.run(_try(_signing(load()), url, None)):
         raise typer.Exit(1)
 
 
-async def _try(settings: Settings, url: str) -> bool:
-    from payments.cli.opening import reading
-    from payments.onboarding.delivery import try_secrets
+def try_webhooks(
+    url: Here = None,
+    wait: Annotated[int, typer.Option(min=0, max=600, help="Seconds to wait for a worker.")] = 10,
+) -> None:
+    """Post signed events to the webhook route, and see them stored and applied.
 
-    well = True
+    `payments webhooks test`, and then an event that a worker has to apply: it makes one product of
+    the catalogue be fetched again. Stripe's own command line is not needed. Exits with 1 if
+    something has failed.
+    """
+    if not asyncio.run(_try(_signing(load()), url, timedelta(seconds=wait))):
+        raise typer.Exit(1)
+
+
+def _signing(settings: Settings) -> Settings:
+    if not settings.webhook_secrets:
+        sys.exit("payments webhooks: STRIPE_WEBHOOK_SECRET is not set, so nothing can be signed")
+    return settings
+
+
+async def _try(settings: Settings, url: str | None, patience: timedelta | None) -> bool:
+    """Try every secret; with patience, a worker too. Return whether all is well."""
+    from payments.cli.opening import reading
+    from payments.onboarding.delivery import try_secrets, try_worker
+    from payments.onboarding.endpoints import ROUTE
+
+    here = url or f"http://127.0.0.1:{settings.port}{ROUTE}"
     async with reading(settings) as ctx:
-        async for trial in try_secrets(ctx, url):
-            mark, said = ("✗", trial.failure) if trial.failure else ("✓", f"stored {trial.event}")
-            typer.echo(f"{mark} secret {trial.secret}: {said}")
-            well = well and trial.failure is None
-    return well
+        well = [
+            _say_tried(trial, f"secret {trial.secret}", "stored")
+            async for trial in try_secrets(ctx, here)
+        ]
+        if patience is not None and all(well):
+            trial = await try_worker(ctx, here, patience)
+            well.append(_say_tried(trial, "worker", "applied"))
+    return all(well)
+
+
+def _say_tried(trial: "Trial", what: str, done: str) -> bool:
+    """Tell what became of an event; return whether that is well."""
+    mark, said = ("✗", trial.failure) if trial.failure else ("✓", f"{done} {trial.event}")
+    typer.echo(f"{mark} {what}: {said}")
+    return trial.failure is None

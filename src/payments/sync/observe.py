@@ -95,7 +95,7 @@ async def perform(
     sync: Sync, resource: Resource, request: Callable[[Client], Awaitable[Any]]
 ) -> dict[str, Any]:
     """Write to Stripe, apply the answer and return it. An answer that Stripe only replayed says how
-    things were, and one that lacks what is mirrored says too little: so the object is fetched.
+    things were, and one that is not whole not all of it, so the object is fetched.
     """
     number = await ticket(sync.db)
     return await take(sync, resource, await sync.stripe.call(request), number)

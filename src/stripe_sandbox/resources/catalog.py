@@ -98,9 +98,18 @@ def create_price(work: Work, params: Body) -> Body:
 @prices.on("post", "/v1/prices/{price}", takes=f"{_PRICE} transfer_lookup_key")
 def update_price(work: Work, params: Body, price: str) -> Body:
     body = work.find("price", price)
+    if params.get("active") is False and _is_default(work, body):
+        raise refused(
+            "This price cannot be archived because it is the default price of its product."
+        )
     _claim_lookup_key(work, params, besides=body)
     work.announce("price.updated", body, **changes(body, params, _PRICE))
     return body
+
+
+def _is_default(work: Work, price: Body) -> bool:
+    product = work.get("product", price["product"])
+    return product is not None and product.get("default_price") == price["id"]
 
 
 def new_product(work: Work, params: Body) -> Body:

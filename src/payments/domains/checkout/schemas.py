@@ -55,7 +55,7 @@ class Target(Body):
 
     @model_validator(mode="after")
     def one_target(self) -> Self:
-        if [self.booking_id, self.product_id, self.reference].count(None) != 2:  # noqa: PLR2004
+        if [self.booking_id, self.product_id, self.reference].count(None) != 2:  # noqa: PLR2004 - of three
             raise ValueError("send one of booking_id, product_id and reference")
         if self.product_id is None and (self.quantity, self.user_id) != (None, None):
             raise ValueError("quantity and user_id go with product_id")

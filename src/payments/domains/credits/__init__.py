@@ -21,7 +21,9 @@ and for each cause (its `source`) Σ its entries = its target, what it is worth 
 """
 
 from payments.domains.credits.api import router
+from payments.domains.credits.given_back import GIVEN_BACK, HARMLESS
 from payments.domains.credits.ledger import Grant, Note, expire, grant, set_target, spend
+from payments.domains.credits.statement import balance
 from payments.domains.credits.tables import CreditLot, root_of
 from payments.domains.credits.waiting import CHORE, grant_to_customer
 
@@ -29,9 +31,12 @@ CHORES = (CHORE,)
 
 __all__ = [
     "CHORES",
+    "GIVEN_BACK",
+    "HARMLESS",
     "CreditLot",
     "Grant",
     "Note",
+    "balance",
     "expire",
     "grant",
     "grant_to_customer",

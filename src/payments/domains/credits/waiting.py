@@ -78,7 +78,12 @@ async def _grant_one(tx: AsyncConnection, found: Row[Any], now: datetime) -> Non
 async def _tell_waiting(db: Database, now: datetime) -> None:
     """Say once of each grant that nobody has come for it."""
     long = WaitingGrant.alerted_at.is_(None) & (WaitingGrant.since <= now - ALERT_AFTER)
-    told = update(WaitingGrant).where(long).values(alerted_at=now).returning(WaitingGrant)
+    told = (
+        update(WaitingGrant)
+        .where(long, WaitingGrant.credits > 0)
+        .values(alerted_at=now)
+        .returning(WaitingGrant)
+    )
     async with db.transaction() as tx:
         rows = (await tx.execute(told)).all()
     for row in rows:

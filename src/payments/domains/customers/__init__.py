@@ -6,6 +6,7 @@ from payments.domains.customers.tables import (
     CUSTOMER,
     Customer,
     CustomerLink,
+    of_address,
     user_of,
     users_customers,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Customer",
     "CustomerLink",
     "ensure",
+    "of_address",
     "router",
     "user_of",
     "users_customers",

@@ -1,10 +1,11 @@
 """Which Stripe customer a user is: Stripe's mirrored, the links ours."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Row, select, text, update
+from sqlalchemy import Index, Row, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -64,6 +65,22 @@ CUSTOMER = Resource(
 def users_customers(user_id: str) -> Any:
     """Subquery: every customer that a user is or was."""
     return select(CustomerLink.stripe_customer_id).where(CustomerLink.user_id == user_id)
+
+
+async def of_address(tx: AsyncConnection, email: str) -> Sequence[Row[Any]]:
+    """The customers of an e-mail address, in whatever case it is written: Stripe's word counts,
+    and where Stripe knows none, the address that the link was made with.
+    """
+    address = func.lower(email)
+    linked = select(CustomerLink.stripe_customer_id).where(
+        func.lower(CustomerLink.email) == address
+    )
+    query = select(Customer).where(
+        ~Customer.deleted,
+        (func.lower(Customer.email) == address)
+        | (Customer.email.is_(None) & Customer.id.in_(linked)),
+    )
+    return (await tx.execute(query.order_by(Customer.created_at, Customer.id))).all()
 
 
 async def user_of(tx: AsyncConnection, customer: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments.domains.credits import Grant, Note, grant, root_of
+from payments.domains.credits import GIVEN_BACK, HARMLESS, Grant, Note, grant, root_of
 from payments.domains.payables import reference_of
 from payments.domains.purchases.tables import KIND
 from payments.sync.resources import Observed
@@ -57,21 +57,14 @@ def _intents(observed: Observed) -> Iterator[str]:
 # rounded in the customer's favour; with the last cent all is taken back. Where a promotion code has
 # left nothing to pay, there is no payment, and nothing to give back.
 _DIFFERENT: Final = text(
-    """
+    f"""
     with paid as (
         select p.id as purchase, 'payment:' || i.id as source, i.id as intent, i.customer,
                i.amount_received, w.due
         from purchases p
         join stripe.payment_intents i on i.reference = 'purchase:' || p.id
         cross join lateral (
-            select coalesce((select sum(r.amount) from stripe.refunds r
-                             where r.payment_intent = i.id and r.status = 'succeeded'), 0)
-                 + coalesce((select sum(d.amount) from stripe.disputes d
-                             where d.payment_intent = i.id and d.status <> all(:harmless)), 0)
-                   as amount
-        ) back
-        cross join lateral (
-            select p.credits - div(p.credits * least(back.amount, i.amount_received),
+            select p.credits - div(p.credits * least({GIVEN_BACK}, i.amount_received),
                                    i.amount_received)::bigint as due
         ) w
         where p.user_id = any(:users) and i.status = 'succeeded' and i.amount_received > 0
@@ -86,11 +79,8 @@ _DIFFERENT: Final = text(
     left join credit_lots l on l.source = paid.source
     where p.credits > 0 and l.target is distinct from paid.due
     order by p.user_id, paid.source
-    """
+    """  # noqa: S608 - a constant
 )
-HARMLESS: Final = (
-    "won", "warning_needs_response", "warning_under_review", "warning_closed", "prevented",
-)  # fmt: skip
 
 
 async def settle(tx: AsyncConnection, roots: frozenset[str], now: datetime) -> None:

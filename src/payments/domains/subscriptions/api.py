@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from sqlalchemy import select
 
 from payments.context import Context, Ctx
-from payments.core import errors, money, paging
+from payments.core import errors, paging
 from payments.core.errors import Conflict, Forbidden, NotFound
 from payments.core.idempotency import Idempotent, KeyReused
 from payments.core.paging import Page
@@ -15,7 +15,7 @@ from payments.core.schemas import ObjectId
 from payments.domains import customers
 from payments.domains.customers import users_customers
 from payments.domains.subscriptions import changing, plan_change
-from payments.domains.subscriptions.changing import Change, Decide, visible
+from payments.domains.subscriptions.changing import Change, Decide
 from payments.domains.subscriptions.plans import find_plan
 from payments.domains.subscriptions.schemas import (
     PlanChange,
@@ -24,7 +24,7 @@ from payments.domains.subscriptions.schemas import (
     SubscriptionCreated,
     SubscriptionOut,
 )
-from payments.domains.subscriptions.showing import shown
+from payments.domains.subscriptions.showing import one, shown
 from payments.domains.subscriptions.subscribing import Subscribed, Wish, subscribe
 from payments.domains.subscriptions.tables import Subscription
 from payments.stripe_api.failures import StripeObjectMissing
@@ -70,7 +70,7 @@ async def create_subscription(
             subscription=made.id,
         )
     return SubscriptionCreated(
-        **(await _one(ctx, made.id)).model_dump(),
+        **(await one(ctx, made.id)).model_dump(),
         client_secret=secret,
         confirms=confirms,
         publishable_key=ctx.settings.stripe_publishable_key,
@@ -113,7 +113,7 @@ async def read_subscriptions(
 ) -> SubscriptionOut | Page[SubscriptionOut]:
     """One subscription by its id; or all of a user's, newest first, ended ones as well."""
     if id.startswith("sub_"):
-        return await _one(ctx, id, who)
+        return await one(ctx, id, who)
     if not who.sees(id):
         raise NotFound(f"there is no user {id!r}")
     seen = select(Subscription).where(
@@ -180,37 +180,11 @@ async def change_plan(
 
     if not body.preview:
         return await _changed(ctx, id, decide, who, key)
-    wanted = decide(found)
-    return _previewed(wanted, await plan_change.preview(ctx, wanted))
-
-
-def _previewed(wanted: Change, invoice: Any) -> PlanPreview:
-    [item] = wanted.params["items"]
-    return PlanPreview(
-        subscription=wanted.object,
-        price=item["price"],
-        quantity=item["quantity"],
-        amount_cents=invoice["total"],
-        amount=money.display(invoice["total"], invoice["currency"]),
-        amount_due_cents=invoice["amount_due"],
-        currency=invoice["currency"],
-        proration_date=wanted.params["proration_date"],
-    )
+    return await plan_change.preview(ctx, decide(found))
 
 
 async def _changed(
     ctx: Context, id: str, decide: Decide, who: Principal, key: Idempotent
 ) -> SubscriptionOut:
     await changing.change(ctx, id, decide, who=who, key=key)
-    return await _one(ctx, id)
-
-
-async def _one(ctx: Context, id: str, who: Principal | None = None) -> SubscriptionOut:
-    """As the mirror has it; for a caller, if it is his to see."""
-    query = visible(who) if who else select(Subscription)
-    async with ctx.db.transaction() as tx:
-        rows = (await tx.execute(query.where(Subscription.id == id))).all()
-        if not rows:
-            raise NotFound(f"there is no subscription {id!r}")
-        [found] = await shown(tx, rows)
-    return found
+    return await one(ctx, id)

@@ -7,11 +7,13 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from payments.context import Context
+from payments.core import money
 from payments.core.errors import Conflict, Invalid
 from payments.domains.catalog.facts import read_facts
 from payments.domains.catalog.tables import Product
 from payments.domains.subscriptions.changing import Change
 from payments.domains.subscriptions.plans import Plan, find_plan
+from payments.domains.subscriptions.schemas import PlanPreview
 from payments.domains.subscriptions.tables import ENDED, read
 from payments.sync.resources import StripeObject
 
@@ -85,10 +87,25 @@ def dated(ctx: Context, given: int | None) -> int:
     return given
 
 
-async def preview(ctx: Context, change: Change) -> Mapping[str, Any]:
-    """The invoice that a change of plan would make, as Stripe reckons it."""
+async def preview(ctx: Context, change: Change) -> PlanPreview:
+    """What a change of plan would cost, as Stripe reckons it."""
     details = {
         name: change.params[name] for name in ("items", "proration_behavior", "proration_date")
     }
     params: Any = {"subscription": change.object, "subscription_details": details}
-    return (await ctx.stripe.call(lambda c: c.v1.invoices.create_preview_async(params))).object
+    answer = await ctx.stripe.call(lambda c: c.v1.invoices.create_preview_async(params))
+    return _shown(change, answer.object)
+
+
+def _shown(change: Change, invoice: Mapping[str, Any]) -> PlanPreview:
+    [item] = change.params["items"]
+    return PlanPreview(
+        subscription=change.object,
+        price=item["price"],
+        quantity=item["quantity"],
+        amount_cents=invoice["total"],
+        amount=money.display(invoice["total"], invoice["currency"]),
+        amount_due_cents=invoice["amount_due"],
+        currency=invoice["currency"],
+        proration_date=change.params["proration_date"],
+    )

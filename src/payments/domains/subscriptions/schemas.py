@@ -150,5 +150,6 @@ class SubscriptionSummary(BaseModel):
     period: Period | None
     cancel_at_period_end: bool
     entitlements: list[str] = Field(examples=[["ai_generation", "image_processing"]])
+    credits: int = Field(description="what may be spent now, whatever it came from", examples=[200])
     next_invoice: NextInvoice | None
     subscriptions: list[SubscriptionOut]

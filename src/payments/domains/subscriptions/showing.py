@@ -6,17 +6,37 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from payments.context import Context
 from payments.core import money
+from payments.core.errors import NotFound
+from payments.core.principal import Principal
 from payments.domains.catalog.facts import read_facts
 from payments.domains.catalog.tables import Price, Product
 from payments.domains.customers import CustomerLink
+from payments.domains.subscriptions.changing import visible
+from payments.domains.subscriptions.plans import Plan
 from payments.domains.subscriptions.schemas import PlanOut, SubscriptionOut
-from payments.domains.subscriptions.tables import entitled
+from payments.domains.subscriptions.tables import Subscription, entitled
 
 AS_STRIPE_SAYS = (
     "id", "status", "current_period_start", "current_period_end", "trial_end",
     "cancel_at_period_end", "cancel_at", "canceled_at", "ended_at", "created_at", "updated_at",
 )  # fmt: skip
+
+
+async def one(ctx: Context, id: str, who: Principal | None = None) -> SubscriptionOut:
+    """As the mirror has it; for a caller, if it is his to see.
+
+    Raises:
+        NotFound: there is none, or this principal may not see it.
+    """
+    query = visible(who) if who else select(Subscription)
+    async with ctx.db.transaction() as tx:
+        rows = (await tx.execute(query.where(Subscription.id == id))).all()
+        if not rows:
+            raise NotFound(f"there is no subscription {id!r}")
+        [found] = await shown(tx, rows)
+    return found
 
 
 async def shown(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[SubscriptionOut]:
@@ -32,6 +52,14 @@ async def shown(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Subscript
         )
         for row in rows
     ]
+
+
+async def offered(ctx: Context, plan: Plan, quantity: int) -> PlanOut:
+    """A plan as an item of a subscription would show it."""
+    async with ctx.db.transaction() as tx:
+        prices = await _prices(tx, [plan.price])
+    item = {"product": plan.product, "price": plan.price, "quantity": quantity}
+    return _plan(item, prices.get(plan.price))
 
 
 async def _prices(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Row[Any]]:

@@ -11,6 +11,7 @@ from payments.core import errors, money
 from payments.core.errors import NotFound
 from payments.core.principal import Authenticated
 from payments.core.schemas import ObjectId
+from payments.domains.credits import balance
 from payments.domains.customers import users_customers
 from payments.domains.subscriptions.schemas import (
     NextInvoice,
@@ -37,7 +38,7 @@ async def summarise(user_id: ObjectId, ctx: Ctx, who: Authenticated) -> Subscrip
     """What a user is entitled to, and what his plan costs next, as Stripe reckons it now."""
     if not who.sees(user_id):
         raise NotFound(f"there is no user {user_id!r}")
-    living = await _living(ctx, user_id)
+    living, credits = await _standing(ctx, user_id)
     entitling = [found for found in living if found.entitled]
     first = next(iter(entitling or living), None)
     features = {name for found in entitling for plan in found.plans for name in plan.features}
@@ -51,13 +52,14 @@ async def summarise(user_id: ObjectId, ctx: Ctx, who: Authenticated) -> Subscrip
         else None,
         cancel_at_period_end=first is not None and first.cancel_at_period_end,
         entitlements=sorted(features),
+        credits=credits,
         next_invoice=await _next_invoice(ctx, first) if first else None,
         subscriptions=living,
     )
 
 
-async def _living(ctx: Context, user_id: str) -> list[SubscriptionOut]:
-    """The newest first."""
+async def _standing(ctx: Context, user_id: str) -> tuple[list[SubscriptionOut], int]:
+    """The subscriptions that have not ended, the newest first; and the balance of credits."""
     query = select(Subscription).where(
         Subscription.customer.in_(users_customers(user_id)),
         Subscription.status.not_in(ENDED),
@@ -65,7 +67,8 @@ async def _living(ctx: Context, user_id: str) -> list[SubscriptionOut]:
     )
     newest = query.order_by(Subscription.created_at.desc(), Subscription.id.desc())
     async with ctx.db.transaction() as tx:
-        return await shown(tx, (await tx.execute(newest)).all())
+        living = await shown(tx, (await tx.execute(newest)).all())
+        return living, await balance(tx, user_id, now=ctx.clock.now())
 
 
 async def _next_invoice(ctx: Context, found: SubscriptionOut) -> NextInvoice | None:
