@@ -159,5 +159,5 @@ def _wanted(resource: Resource, object: Json | None) -> Json:
 
 
 def _plain(name: str, value: Any) -> Any:
-    written = name in ("metadata", "items", "lines") and value is not None
+    written = name in ("metadata", "items", "discounts", "lines") and value is not None
     return orjson.loads(value) if written else value

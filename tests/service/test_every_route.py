@@ -88,6 +88,7 @@ ROUTES = {
     "POST /api/v1/stripe/portal-link": anyone(200, {}),
     "GET /api/v1/stripe/customer-portal": anyone(),
     "GET /api/v1/stripe/analytics/payments": admins(),
+    "GET /api/v1/financial/admin/dashboard": admins(),
     "GET /api/v1/customers/{user_id}": owner(id="<owner>"),
     "PUT /api/v1/customers/{user_id}": Route(
         403, 403, 200, 200, {"stripe_customer_id": "<customer>"}, "<owner>"

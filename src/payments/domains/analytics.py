@@ -95,8 +95,13 @@ async def read_payment_analytics(
     """What came in, what it cost and what went back, by default in the last 30 days. For admins."""
     ensure_admin(who, "analytics need an admin")
     window = between(start, end, now=ctx.clock.now(), zone=ctx.settings.zone)
-    found = await ctx.stripe.get_payment_analytics(*window)
-    outcomes, patterns = await _mirrored(ctx, *window)
+    return await payments_of(ctx, *window)
+
+
+async def payments_of(ctx: Context, start: datetime, end: datetime) -> PaymentAnalyticsOut:
+    """What a window brought, as Stripe's balance transactions and the mirrors have it."""
+    found = await ctx.stripe.get_payment_analytics(start, end)
+    outcomes, patterns = await _mirrored(ctx, start, end)
     return PaymentAnalyticsOut(
         **dict(found),
         outcomes=outcomes,
@@ -165,13 +170,14 @@ async def _mirrored(
     decided, succeeded = counts["succeeded"] + counts["failed"], counts["succeeded"]
     outcomes = Outcomes(
         **counts,
-        success_rate=_rate(succeeded, decided),
-        failure_rate=_rate(counts["failed"], decided),
-        refund_rate=_rate(counts["refunded"], succeeded),
-        dispute_rate=_rate(counts["disputed"], succeeded),
+        success_rate=rate(succeeded, decided),
+        failure_rate=rate(counts["failed"], decided),
+        refund_rate=rate(counts["refunded"], succeeded),
+        dispute_rate=rate(counts["disputed"], succeeded),
     )
     return outcomes, [RefundPattern(**pattern) for pattern in patterns]
 
 
-def _rate(part: int, whole: int) -> float | None:
+def rate(part: int, whole: int) -> float | None:
+    """A part of the whole, to four places; null where there is no whole."""
     return round(part / whole, 4) if whole else None

@@ -133,11 +133,9 @@ async def converge(
         return holds(await refresh(sync, resource, str(answer.object["id"])))
 
     number = await ticket(sync.db)
-    answer = await sync.stripe.insist(request, key=key, still=still)
-    if answer.replayed:
-        return await refresh(sync, resource, str(answer.object["id"]))
-    await apply(sync, [Observation(resource, answer.object, number)])
-    return answer.object
+    return await take(
+        sync, resource, await sync.stripe.insist(request, key=key, still=still), number
+    )
 
 
 async def create(

@@ -78,8 +78,9 @@ class Resource:
         phase: its place in the lifecycle, a pure function that never falls along a life.
         events: the types that announce it. One that the SDK does not list fails at import.
         from_payload: whether an event's own object is trusted (by phase) or always fetched.
-        whole: whether an event's object has all that `read` wants, as a fetched one has; given
-            whatever was sent, of any shape.
+        whole: whether an object out of an event, or an answer to a write, has all that `read`
+            wants, as a fetched one has; given whatever was sent, of any shape.
+        named_by: for events whose own object is of another kind: its field that names this one.
         deletable: whether a 404 means that it was deleted.
         unannounced: columns that Stripe changes without an event; a later one brings them.
     """
@@ -95,11 +96,12 @@ class Resource:
     phase: Callable[[StripeObject], int] = no_phase
     from_payload: bool = False
     whole: Callable[[StripeObject], bool] = always
+    named_by: Mapping[str, str] = field(default_factory=dict)
     deletable: bool = False
     unannounced: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if unknown := set(self.events) - EVENT_TYPES:
+        if unknown := {*self.events, *self.named_by} - EVENT_TYPES:
             raise ValueError(f"Stripe sends no such event: {', '.join(sorted(unknown))}")
 
     @property
@@ -131,7 +133,9 @@ class Registry:
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", _unique((r.name, r) for r in self.resources))
         object.__setattr__(
-            self, "by_event", _unique((e, r) for r in self.resources for e in r.events)
+            self,
+            "by_event",
+            _unique((e, r) for r in self.resources for e in (*r.events, *r.named_by)),
         )
 
 

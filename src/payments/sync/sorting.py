@@ -42,8 +42,9 @@ def sort_in(delivery: Delivery, registry: Registry, *, livemode: bool) -> Row:
     """
     event = delivery.event
     target = _target(event)
-    object_id = _text(target.get("id"))
-    resource = registry.by_event.get(event["type"].removeprefix("v1."))
+    type = event["type"].removeprefix("v1.")
+    resource = registry.by_event.get(type)
+    object_id = _text(target.get(resource.named_by.get(type, "id") if resource else "id"))
     account = event.get("account") or event.get("context")
     if account or event.get("livemode") not in (None, livemode) or object_id is None:
         resource = None

@@ -88,6 +88,7 @@ class CreditEntry(Base):
         Index("ix_credit_entries_user_id", "user_id", text("id desc")),
         Index("ix_credit_entries_cause", "cause"),
         Index("ix_credit_entries_lot", "lot"),
+        Index("ix_credit_entries_created_at", "created_at", postgresql_using="brin"),
         Index("ix_credit_entries_debts", "user_id", "source", postgresql_where=text("lot is null")),
     )
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from payments.core.db import Base
 from payments.domains.invoices import id_of
 from payments.domains.payables import reference_of
+from payments.domains.subscriptions import cost
 from payments.sync.apply import timestamp
 from payments.sync.resources import SCHEMA, Mirror, Resource, StripeObject
 
@@ -24,21 +25,26 @@ ENTITLED: Final = ("trialing", "active", "past_due")
 
 
 class Subscription(Mirror):
-    """A customer's plan. `items` says what it is made of, each with its product, price, quantity
-    and period; `current_period_end` is the end of the one that ends first. All columns are null in
-    the tombstone of one that was never seen.
+    """A customer's plan. `items` says what it is made of, each with its product, price, quantity,
+    period and cost; `current_period_end` is the end of the one that ends first. `discounts` are
+    those that come off more than one bill. All columns are null in the tombstone of one that was
+    never seen.
     """
 
     __tablename__ = "subscriptions"
     __table_args__ = (
         Index("ix_subscriptions_customer", "customer", text("created_at desc"), text("id desc")),
         Index("ix_subscriptions_created_at", "created_at"),
+        Index("ix_subscriptions_status", "status"),
+        Index("ix_subscriptions_ended_at", "ended_at"),
         {"schema": SCHEMA},
     )
 
     status: Mapped[str | None]
     customer: Mapped[str | None]
+    currency: Mapped[str | None]
     items: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    discounts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     current_period_start: Mapped[datetime | None]
     current_period_end: Mapped[datetime | None]
     trial_end: Mapped[datetime | None]
@@ -111,12 +117,15 @@ def entitled(status: str | None) -> bool:
 
 
 def read(subscription: StripeObject) -> dict[str, Any]:
-    items = [_item(item) for item in subscription["items"]["data"]]
+    currency = subscription.get("currency")
+    items = [_item(item, currency) for item in subscription["items"]["data"]]
     times = ("trial_end", "cancel_at", "canceled_at", "ended_at")
     return {
         "status": subscription["status"],
         "customer": id_of(subscription["customer"]),
+        "currency": currency,
         "items": items,
+        "discounts": cost.recurring_discounts(subscription),
         "current_period_start": timestamp(_first(items, "current_period_start")),
         "current_period_end": timestamp(_first(items, "current_period_end")),
         **{name: timestamp(subscription.get(name)) for name in times},
@@ -128,13 +137,14 @@ def read(subscription: StripeObject) -> dict[str, Any]:
     }
 
 
-def _item(item: StripeObject) -> dict[str, Any]:
+def _item(item: StripeObject, currency: str | None) -> dict[str, Any]:
     price = item["price"]
     return {
         "id": item["id"],
         "price": price["id"],
         "product": id_of(price["product"]),
         "quantity": item.get("quantity"),
+        **cost.item_cost(item, currency),
         "current_period_start": item.get("current_period_start"),
         "current_period_end": item.get("current_period_end"),
     }
@@ -150,8 +160,10 @@ SUBSCRIPTION = Resource(
     name=KIND,
     table=Subscription,
     read=read,
-    fetch=lambda c, id: c.v1.subscriptions.retrieve_async(id),
-    list=lambda c, params: c.v1.subscriptions.list_async(params),
+    fetch=lambda c, id: c.v1.subscriptions.retrieve_async(id, {"expand": [cost.EXPANDED]}),
+    list=lambda c, params: c.v1.subscriptions.list_async(
+        {**params, "expand": [f"data.{cost.EXPANDED}"]}
+    ),
     listings=({"status": "all"},),
     open="status not in ('canceled', 'incomplete_expired')",
     events=(
@@ -164,4 +176,13 @@ SUBSCRIPTION = Resource(
         "customer.subscription.pending_update_applied",
         "customer.subscription.pending_update_expired",
     ),
+    named_by=dict.fromkeys(
+        (
+            "customer.discount.created",
+            "customer.discount.updated",
+            "customer.discount.deleted",
+        ),
+        "subscription",
+    ),
+    whole=cost.is_whole,
 )
