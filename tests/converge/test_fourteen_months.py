@@ -128,12 +128,12 @@ class Life:
 
     async def events(self) -> list[Json]:
         rows = self.world.sandbox.sandbox.state.rows("event").values()
-        return [event for row in rows if (event := await self._event(row["id"]))]
+        return [await self.read(f"/v1/events/{row['id']}") for row in rows]
 
-    async def _event(self, id: str) -> Json:
+    async def read(self, path: str, **query: str) -> Json:
         while True:
             try:
-                answer = await self.world.stripe.get(f"/v1/events/{id}")
+                answer = await self.world.stripe.get(path, params=query)
             except (httpx2.HTTPError, ConnectionCut):
                 continue
             if answer.status_code == 200:
@@ -163,8 +163,10 @@ class Life:
         """Every mirror says what Stripe says, and the ledger adds up."""
         state, registry = self.world.sandbox.sandbox.state, self.world.ctx.sync.registry
         stripe = {r.name: list(state.rows(r.name).values()) for r in registry.resources}
-        announced = [object["id"] for object in stripe[SUBSCRIPTION.name]]
-        assert await differences(self.world.db, registry, stripe, announced) == []
+        with_coupon = {"expand[]": "discounts.source.coupon"}
+        whole = await self.read(f"/v1/subscriptions/{self.subscription}", **with_coupon)
+        stripe[SUBSCRIPTION.name] = [whole]
+        assert await differences(self.world.db, registry, stripe, [self.subscription]) == []
         await ensure_sound(self.world)
 
 

@@ -168,6 +168,8 @@ async def paid_last(shop: World, of: Json) -> int:
 
 
 async def test_4_18_the_documents_checklist_can_be_walked(shop: World) -> None:
+    shop.clock.ahead = timedelta()
+
     async def open_page(product: str) -> Json:
         path = "/stripe/create-checkout-session"
         return await shop.ask("POST", path, {"product_id": product}, user="u-418")
