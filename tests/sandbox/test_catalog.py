@@ -129,6 +129,17 @@ async def test_a_price_that_makes_no_sense_is_refused(
     assert refused.value.param == param
 
 
+@pytest.mark.parametrize(
+    "amount",
+    [{"unit_amount": 1_000_000_000_000}, {"unit_amount_decimal": "1e400"}],
+    ids=["integer", "decimal"],
+)
+async def test_a_price_has_a_highest_amount(bench: Bench, amount: dict[str, object]) -> None:
+    form = {"product_data": {"name": "Moon"}, "currency": "usd", **amount}
+    with pytest.raises(stripe.InvalidRequestError, match="less than or equal to 999999999999"):
+        await bench.stripe.v1.prices.create_async(form)  # type: ignore[arg-type]  # of the table above
+
+
 async def test_products_are_listed_by_state_and_id(bench: Bench) -> None:
     room = await bench.stripe.v1.products.create_async({"name": "Room"})
     old = await bench.stripe.v1.products.create_async({"name": "Old", "active": False})

@@ -151,6 +151,19 @@ async def test_a_draft_that_advances_is_finalised_and_paid_an_hour_later(bench: 
     assert paid.status_transitions.paid_at == time_.frozen_time + 3_600
 
 
+async def test_a_draft_of_a_deleted_customer_stays_a_draft(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    time_ = await clock(bench)
+    ada = await customer(bench, test_clock=time_.id)
+    draft = await invoice(bench, ada, 5_000, auto_advance=True)
+    await bench.stripe.v1.customers.delete_async(ada.id)
+    await advance(bench, time_, to=time_.frozen_time + 3_600)
+    left = await bench.stripe.v1.invoices.retrieve_async(draft.id)
+    assert (left.status, left.number) == ("draft", None)
+    assert "stripe_sandbox" not in {record.name.partition(".")[0] for record in caplog.records}
+
+
 @pytest.mark.parametrize("status", ["void", "uncollectible"])
 async def test_an_open_invoice_is_voided_or_given_up(bench: Bench, status: str) -> None:
     draft = await invoice(bench, await customer(bench), 5_000)

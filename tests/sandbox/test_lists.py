@@ -174,6 +174,17 @@ async def test_a_list_is_expanded_through_data(bench: Bench) -> None:
         await bench.stripe.v1.charges.list_async({"expand": ["customer"]})
 
 
+async def test_a_trace_of_a_deleted_object_has_nothing_to_expand(bench: Bench) -> None:
+    intents = bench.stripe.v1.payment_intents
+    (id,) = await customers(bench, 1)
+    intent = await intents.create_async({"amount": 1_000, "currency": "usd", "customer": id})
+    await bench.stripe.v1.customers.delete_async(id)
+    path = "customer.invoice_settings.default_payment_method"
+    shown = await intents.retrieve_async(intent.id, {"expand": [path]})
+    assert isinstance(shown.customer, stripe.Customer)
+    assert shown.customer.to_dict() == {"id": id, "object": "customer", "deleted": True}
+
+
 async def test_what_is_shown_on_request_is_an_empty_list_at_first(bench: Bench) -> None:
     (id,) = await customers(bench, 1)
     customer = await bench.stripe.v1.customers.retrieve_async(

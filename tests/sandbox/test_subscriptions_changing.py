@@ -219,6 +219,41 @@ async def test_cancel_at_cuts_the_period_and_lifting_it_restores_it(bench: Bench
 
 
 @pytest.mark.parametrize(
+    ("params", "days"),
+    [
+        ({"billing_cycle_anchor": {"type": "now"}}, 31),
+        ({"trial_end": JANUARY + 50 * DAY}, 40),
+        ({"items": [{"price": "yearly"}]}, 365),
+    ],
+    ids=["cycle", "trial", "interval"],
+)
+async def test_an_end_planned_for_that_of_the_period_moves_with_it(
+    bench: Bench, params: dict[str, Any], days: int
+) -> None:
+    shop = await Shop.open(bench)
+    await shop.change(cancel_at_period_end=True)
+    await shop.day(11)
+    if "items" in params:
+        yearly = await price(bench, 31_000, interval="year")
+        params = {"items": [{"id": shop.subscription.items.data[0].id, "price": yearly}]}
+    sub = await shop.change(**params, proration_behavior="none")
+    end = JANUARY + (10 + days) * DAY
+    assert (period(sub)[1], sub.cancel_at, sub.canceled_at) == (end, end, JANUARY)
+    assert sub.cancel_at_period_end
+    sub = await shop.day(11 + days, hour=2)
+    assert (sub.status, sub.ended_at) == ("canceled", end)
+
+
+async def test_a_resumed_subscription_ends_with_its_new_period(bench: Bench) -> None:
+    shop = await Shop.open(bench)
+    await shop.change(cancel_at_period_end=True)
+    await bench.stripe.v1.subscriptions.pause_async(shop.subscription.id)
+    await shop.day(11)
+    sub = await shop_resume(bench)(shop)
+    assert (period(sub)[1], sub.cancel_at) == (JANUARY + 41 * DAY, JANUARY + 41 * DAY)
+
+
+@pytest.mark.parametrize(
     ("behavior", "status"),
     [("keep_as_draft", "draft"), ("void", "void"), ("mark_uncollectible", "uncollectible")],
 )

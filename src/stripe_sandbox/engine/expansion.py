@@ -54,6 +54,8 @@ class _Expansion:
         field = fields(_class_of(body, hint)).get(name)
         if field is None:
             raise self._refusal()
+        if body.get("deleted"):
+            return body  # a trace has nothing to expand
         value = self._resolve(body, name, field, last=not rest)
         return {**body, name: self._descend(value, field, rest) if rest else value}
 

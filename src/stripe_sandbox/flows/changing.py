@@ -10,7 +10,7 @@ from stripe_sandbox.flows.item_changes import adjust_ends, change_items, shares_
 from stripe_sandbox.flows.reckoning import terms
 from stripe_sandbox.flows.renewing import (
     announce,
-    begin_periods,
+    begin_cycle,
     end_trial_without_method,
     warn_of_trial_end,
 )
@@ -147,7 +147,7 @@ def _start_over(work: Work, subscription: Body, restart: Body) -> list[Body]:
     items = items_of(work, subscription)
     view = {**subscription, **restart}
     if view["status"] != "trialing":
-        begin_periods(work, view, items, anchor=view["billing_cycle_anchor"], at=work.now)
+        begin_cycle(work, view, items)
         return period_lines(work, view, items)
     prolonged = subscription["status"] == "trialing"
     for item in items:

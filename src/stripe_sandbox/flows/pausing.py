@@ -7,9 +7,10 @@ from stripe_sandbox.flows.changing import bill_change
 from stripe_sandbox.flows.ending import credits_for
 from stripe_sandbox.flows.periods import period_around
 from stripe_sandbox.flows.proration import Share, remaining, unused
-from stripe_sandbox.flows.renewing import PAYABLE_FOR, announce, begin_periods, pause
+from stripe_sandbox.flows.renewing import PAYABLE_FOR, announce, begin_cycle, pause
 from stripe_sandbox.flows.subscription_billing import bill, collect, pend, period_lines
 from stripe_sandbox.flows.subscription_items import items_of, move, shown
+from stripe_sandbox.flows.subscription_terms import planned_end
 
 _PAUSABLE = ("active", "past_due", "trialing", "unpaid")
 
@@ -69,8 +70,9 @@ def _unused_since(work: Work, subscription: Body, since: str) -> list[Share]:
 
 
 def _begin_again(work: Work, subscription: Body) -> tuple[Body, list[Body]]:
-    items, new = items_of(work, subscription), {"billing_cycle_anchor": work.now}
-    begin_periods(work, subscription, items, anchor=work.now, at=work.now)
+    items = items_of(work, subscription)
+    begin_cycle(work, subscription, items)
+    new = {"billing_cycle_anchor": work.now, **planned_end(work, subscription, {})}
     return new, period_lines(work, {**subscription, **new}, items)
 
 

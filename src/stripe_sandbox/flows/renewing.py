@@ -69,6 +69,12 @@ def begin_periods(
         move(work, item, (at, min(ends, subscription["cancel_at"] or ends)))
 
 
+def begin_cycle(work: Work, subscription: Body, items: Iterable[Body]) -> None:
+    """Begin a new cycle now; an end that is planned for that of the period moves with it."""
+    last = None if subscription["cancel_at_period_end"] else subscription["cancel_at"]
+    begin_periods(work, {**subscription, "cancel_at": last}, items, anchor=work.now, at=work.now)
+
+
 def next_end(work: Work, subscription: Body) -> int:
     return int(min(item["current_period_end"] for item in items_of(work, subscription)))
 

@@ -61,13 +61,15 @@ def end_of_trial(work: Work, params: Body) -> int | None:
 
 
 def planned_end(work: Work, subscription: Body, params: Body) -> Body:
-    """What `cancel_at` and `cancel_at_period_end` change."""
+    """What `cancel_at` and `cancel_at_period_end` change, or the end of a period that moves."""
     at, at_period_end = params.get("cancel_at"), params.get("cancel_at_period_end")
     if at and at_period_end:
         text = "You may only specify one of these parameters: cancel_at, cancel_at_period_end."
         raise invalid(text, param="cancel_at")
-    if at is None and at_period_end is None:
+    follows = at is None and at_period_end is None
+    if follows and not subscription["cancel_at_period_end"]:
         return {}
+    at_period_end = at_period_end or follows
     ends = [item["current_period_end"] for item in items_of(work, subscription)]
     named = {
         "min_period_end": min(ends),
@@ -75,6 +77,8 @@ def planned_end(work: Work, subscription: Body, params: Body) -> Body:
         "max_billed_until": max(ends),
     }
     moment = max(ends) if at_period_end else named.get(str(at), at) or None
+    if follows and moment == subscription["cancel_at"]:
+        return {}
     if moment is not None and moment <= work.now:
         raise invalid("`cancel_at` must be in the future.", param="cancel_at")
     reason = "cancellation_requested" if moment else None
@@ -82,7 +86,7 @@ def planned_end(work: Work, subscription: Body, params: Body) -> Body:
         {
             "cancel_at": moment,
             "cancel_at_period_end": bool(at_period_end),
-            "canceled_at": work.now if moment else None,
+            "canceled_at": (subscription["canceled_at"] or work.now) if moment else None,
             "cancellation_details": {
                 **(subscription["cancellation_details"] or {}),
                 **params.get("cancellation_details", {}),

@@ -42,6 +42,7 @@ _PRODUCT = (
     "active description images marketing_features metadata name package_dimensions shippable"
     " statement_descriptor tax_code unit_label url"
 )
+_HIGHEST = 999_999_999_999
 _LONGEST = {"day": 1095, "week": 156, "month": 36, "year": 3}
 _PRICE = "active lookup_key metadata nickname tax_behavior"
 
@@ -179,6 +180,9 @@ def _unit_amount(params: Body, *, param: str) -> Decimal:
     amount = Decimal(params["unit_amount" if "unit_amount" in params else "unit_amount_decimal"])
     if amount < 0:
         text = "This value must be greater than or equal to 0."
+        raise invalid(text, code="parameter_invalid_integer", param=param)
+    if amount > _HIGHEST:
+        text = f"This value must be less than or equal to {_HIGHEST}."
         raise invalid(text, code="parameter_invalid_integer", param=param)
     return amount
 

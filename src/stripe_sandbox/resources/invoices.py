@@ -162,6 +162,9 @@ def confirmation_secret(work: Work, invoice: Body) -> Body | None:
 @invoices.job(invoicing.FINALIZE)
 def finalize_by_itself(work: Work, subject: str) -> None:
     invoice = work.find("invoice", subject)
+    customer = work.get("customer", invoice["customer"])
+    if customer is None or customer.get("deleted"):
+        return  # nobody is left to pay it
     invoicing.finalize(work, invoice)
     if invoice["status"] == "open" and invoice["auto_advance"]:
         invoicing.collect(work, invoice)
