@@ -173,6 +173,21 @@ async def test_a_discount_keeps_its_terms_when_its_coupon_is_deleted(bench: Benc
     assert discounts.summed(found) == [{"amount": 100, "discount": rows[0]["id"]}]
 
 
+async def test_a_discount_shows_its_coupon_when_that_is_deleted(bench: Bench) -> None:
+    coupon = await new_coupon(bench, percent_off=10, duration="forever")
+    ada = await in_older_words(bench, "/v1/customers", coupon=coupon.id)
+    await bench.stripe.v1.coupons.delete_async(coupon.id)
+    shown = await bench.stripe.v1.customers.retrieve_async(
+        str(ada["id"]), {"expand": ["discount.source.coupon"]}
+    )
+    assert shown.discount
+    assert isinstance(shown.discount.source.coupon, stripe.Coupon)
+    assert (shown.discount.source.coupon.percent_off, shown.discount.source.coupon.valid) == (
+        10.0,
+        False,
+    )
+
+
 async def test_a_promotion_code_is_held_against_its_limits(bench: Bench) -> None:
     coupon = await new_coupon(bench, amount_off=100, currency="usd")
     customer = await bench.stripe.v1.customers.create_async()

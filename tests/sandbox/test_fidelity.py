@@ -23,6 +23,18 @@ async def _delinquent(bench: Bench, of: stripe.Customer) -> bool | None:
     return (await bench.stripe.v1.customers.retrieve_async(of.id)).delinquent
 
 
+async def _in_euros(bench: Bench) -> str:
+    made = await bench.stripe.v1.prices.create_async(
+        {
+            "currency": "eur",
+            "unit_amount": 900,
+            "product_data": {"name": "Gold"},
+            "recurring": {"interval": "month"},
+        }
+    )
+    return made.id
+
+
 async def _at_checkout(bench: Bench, method: str) -> stripe.checkout.Session:
     """A session in subscription mode after its page was sent off."""
     session = await bench.stripe.v1.checkout.sessions.create_async(
@@ -71,16 +83,34 @@ async def test_a_subscription_is_behind_when_the_debit_of_its_checkout_has_faile
 async def test_a_customer_is_billed_in_one_currency(bench: Bench) -> None:
     buyer = await customer(bench)
     await subscribe(bench, buyer, await price(bench))
-    euros = await bench.stripe.v1.prices.create_async(
-        {
-            "currency": "eur",
-            "unit_amount": 900,
-            "product_data": {"name": "Gold"},
-            "recurring": {"interval": "month"},
-        }
-    )
     with pytest.raises(stripe.InvalidRequestError, match="combine currencies on a single customer"):
-        await subscribe(bench, buyer, euros.id)
+        await subscribe(bench, buyer, await _in_euros(bench))
+
+
+async def test_pages_for_subscriptions_are_in_the_currency_of_what_is_billed(bench: Bench) -> None:
+    buyer, dollars = await customer(bench), await price(bench)
+    euros = await _in_euros(bench)
+
+    async def page(price: str, buyer: stripe.Customer = buyer) -> stripe.checkout.Session:
+        return await bench.stripe.v1.checkout.sessions.create_async(
+            {
+                "customer": buyer.id,
+                "mode": "subscription",
+                "line_items": [{"price": price, "quantity": 1}],
+                "success_url": "https://shop.test/thanks",
+            }
+        )
+
+    opened = await page(dollars)
+    with pytest.raises(stripe.InvalidRequestError, match="checkout session with currency usd"):
+        await page(euros)
+    await bench.stripe.v1.checkout.sessions.expire_async(opened.id)
+    assert (await page(euros)).currency == "eur"
+    rival = await customer(bench)
+    await subscribe(bench, rival, dollars)
+    with pytest.raises(stripe.InvalidRequestError, match="active subscription"):
+        await page(euros, rival)
+    assert (await page(dollars, rival)).currency == "usd"
 
 
 async def test_a_customer_is_delinquent_from_a_failed_automatic_payment_until_one_is_made(

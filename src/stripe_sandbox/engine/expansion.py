@@ -87,7 +87,9 @@ class _Expansion:
     def _look_up(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._look_up(item) for item in value]
-        return (self.work.find_anywhere(value) or value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return self.work.find_anywhere(value) or self.work.note(value).get("redeemed_as") or value
 
     def _refusal(self) -> StripeError:
         return invalid(f"This property cannot be expanded ({self.path}).", param="expand")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stripe_sandbox.contract.errors import refused
+from stripe_sandbox.contract.errors import StripeError, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.money import least_charge
@@ -16,11 +16,28 @@ def bill_in(work: Work, customer: Body, currency: str) -> None:
     if held is None:
         work.announce("customer.updated", customer, currency=currency)
     elif held != currency and _is_billed(work, customer, held):
-        raise refused(
-            "You cannot combine currencies on a single customer. This customer has an active"
-            " subscription, subscription schedule, discount, quote, or invoice item with currency"
-            f" {held}"
-        )
+        raise _combined_with(held)
+
+
+def require_combinable(work: Work, customer: Body, currency: str) -> None:
+    """Refuse a page for a subscription in another currency than what is billed, or is about to be:
+    another such page is open.
+    """
+    held = customer["currency"]
+    if held not in (None, currency) and _is_billed(work, customer, held):
+        raise _combined_with(held)
+    mine = {"customer": customer["id"], "mode": "subscription", "status": "open"}
+    for session in work.every("checkout.session", **mine):
+        if session["currency"] != currency:
+            raise _combined_with(session["currency"])
+
+
+def _combined_with(currency: str) -> StripeError:
+    return refused(
+        "You cannot combine currencies on a single customer. This customer has an active"
+        " subscription, subscription schedule, discount, quote, invoice item or active subscription"
+        f" mode checkout session with currency {currency}."
+    )
 
 
 def _is_billed(work: Work, customer: Body, currency: str) -> bool:

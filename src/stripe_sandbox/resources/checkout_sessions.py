@@ -16,6 +16,7 @@ from stripe_sandbox.flows.checkout_terms import (
     require_prices,
     require_sound,
 )
+from stripe_sandbox.flows.customer_balance import require_combinable
 from stripe_sandbox.flows.lines import as_list, new_lines
 from stripe_sandbox.flows.money import require_chargeable
 from stripe_sandbox.flows.paying import permitted_types
@@ -61,6 +62,9 @@ def create(work: Work, params: Body) -> Body:
         require_prices(params["mode"], lines)
         require_billable(params)
         _require_currency(params, lines)
+    if params["mode"] == "subscription" and "customer" in params:
+        customer = work.find("customer", params["customer"])
+        require_combinable(work, customer, lines[0]["currency"])
     session = _new_session(work, params, lines)
     work.remember(
         session["id"],

@@ -45,9 +45,10 @@ updates(coupons, "/v1/coupons/{coupon}", "metadata name")
 
 @coupons.on("delete", "/v1/coupons/{coupon}")
 def delete(work: Work, coupon: str) -> Body:
-    """Who has redeemed it keeps the discount."""
+    """Who has redeemed it keeps the discount, which still shows it."""
     body = work.find("coupon", coupon)
     work.change(body, valid=False)
+    work.remember(coupon, redeemed_as=dict(body))
     work.unschedule(_EXPIRE, body)
     work.emit("coupon.deleted", body)
     return work.delete(body, leave_trace=False)
