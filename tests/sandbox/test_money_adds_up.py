@@ -27,7 +27,7 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import Answer, Call, perform
 from stripe_sandbox.engine.sandbox import Sandbox
 from stripe_sandbox.engine.work import Origin
-from stripe_sandbox.flows import paying
+from stripe_sandbox.flows import intents, paying
 from stripe_sandbox.flows.cards import INSTRUMENTS
 from stripe_sandbox.resources.disputes import win_late
 from stripe_sandbox.resources.payouts import BANK, CLOSED_BANK
@@ -138,7 +138,7 @@ class Shop(RuleBasedStateMachine):
     @precondition(some("payment_intent"))
     @rule(n=which, method=methods)
     def confirm(self, n: int, method: str) -> None:
-        intent = self.pick("payment_intent", n, *paying.OPEN)
+        intent = self.pick("payment_intent", n, *intents.OPEN)
         self.post(f"/v1/payment_intents/{intent}/confirm", payment_method=method)
 
     @precondition(some("payment_intent", "requires_action"))

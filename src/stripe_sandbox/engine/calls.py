@@ -1,5 +1,6 @@
 """One call of the API, without HTTP: its behaviour, its parameters, its transaction, its key."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +112,9 @@ def _run(work: Work, call: Call) -> Answer:
     return Answer.of(200, expand(work, answer, paths))
 
 
-def require_simulated(params: Body, names: frozenset[str], *, where: str) -> None:
+def require_simulated(params: Body, takes: str | Collection[str], *, where: str) -> None:
     """Refuse a parameter of the contract that would be passed over in silence."""
+    names = takes.split() if isinstance(takes, str) else takes
     for name in params:
         if name not in names:
             raise not_simulated(f"the parameter {name} of {where}")

@@ -1,12 +1,13 @@
-"""What resources have in common: plain ones, fields that change, acts on one object."""
+"""What resources have in common: plain ones, fields that change, lists within an object."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from stripe_sandbox.contract.responses import Body, event_types
 from stripe_sandbox.contract.routes import PLACEHOLDER, routes
 from stripe_sandbox.engine.changes import changes, given
+from stripe_sandbox.engine.listing import page
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 
@@ -52,15 +53,20 @@ def updates(resource: Resource, path: str, takes: str) -> None:
     resource.on("post", path, takes=takes)(update)
 
 
-def acts(resource: Resource, path: str, run: Callable[[Work, Body], None]) -> None:
-    """A route without parameters that does something with an object and answers with it."""
+def lists(
+    resource: Resource, path: str, label: str, rows: Callable[[Work, Body], Iterable[Body]]
+) -> None:
+    """A route that lists what belongs to an object, and shows it there when it is expanded."""
 
-    def act(work: Work, **ids: str) -> Body:
-        body = work.find(resource.object, *ids.values())
-        run(work, body)
-        return body
+    def first_page(work: Work, body: Body) -> Body:
+        return some(work, {}, **{PLACEHOLDER.findall(path)[0]: body["id"]})
 
-    resource.on("post", path)(act)
+    def some(work: Work, params: Body, **ids: str) -> Body:
+        found = rows(work, work.find(resource.object, *ids.values()))
+        return page(found, label, params, url=path.format(**ids))
+
+    resource.on("get", path, takes=None)(some)
+    resource.includes(path.rsplit("/", 1)[1])(first_page)
 
 
 def _tell(work: Work, type: str, body: Body, *, previous: Body | None = None) -> None:

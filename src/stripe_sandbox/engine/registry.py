@@ -75,7 +75,7 @@ class Resource:
     param: str = "id"
     filters: Mapping[str, Filter] = field(default_factory=dict)
     narrow: Mapping[str, Callable[[Any], Having | None]] = field(default_factory=dict)
-    search: frozenset[str] = frozenset()
+    search: str = ""
     search_paths: Mapping[str, str] = field(default_factory=dict)
     refresh: Job | None = None
     behaviours: dict[tuple[str, str], Behaviour] = field(default_factory=dict, init=False)
@@ -102,11 +102,28 @@ class Resource:
         """Declare a route that Stripe answers but does not document."""
         return self._register(Route(verb, path, "", "", "", "", "one"), takes)
 
+    def acts(self, path: str, *, verb: str = "post", takes: str = "") -> Callable[[Run], Run]:
+        """Declare what a route does with one object, which is also the answer.
+
+        It is called with the unit of work, the object and, if it takes any, the parameters.
+        """
+
+        def register(run: Run) -> Run:
+            def act(work: Any, *params: Body, **ids: str) -> Body:
+                body: Body = work.find(self.object, *ids.values())
+                run(work, body, *params)
+                return body
+
+            self.on(verb, path, takes=takes)(act)
+            return run
+
+        return register
+
     def job(self, name: str) -> Callable[[Job], Job]:
-        """Declare what happens when a scheduled time has come."""
+        """Declare what happens to an object when a scheduled time has come."""
 
         def register(run: Job) -> Job:
-            self.jobs[name] = run
+            self.jobs[name] = lambda work, subject: run(work, work.find(self.object, subject))
             return run
 
         return register

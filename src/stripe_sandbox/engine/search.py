@@ -91,7 +91,7 @@ def _tokens(query: str) -> Iterator[re.Match[str]]:
 
 def _clause(token: re.Match[str], resource: Resource) -> _Clause:
     field = token["field"]
-    if field not in resource.search:
+    if field not in resource.search.split():
         raise invalid(
             f"Field `{field}` is an unsupported search field for resource `{resource.object}s`.",
             param="query",

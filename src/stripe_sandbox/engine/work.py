@@ -10,7 +10,7 @@ import orjson
 import stripe
 
 from stripe_sandbox.config import Config
-from stripe_sandbox.contract.errors import no_such
+from stripe_sandbox.contract.errors import missing, no_such
 from stripe_sandbox.contract.responses import Body, event_types, filled, resource_class
 from stripe_sandbox.engine.chaos import Story
 from stripe_sandbox.engine.registry import Catalogue
@@ -87,6 +87,12 @@ class Work:
             resource = self.catalogue.resources[object]
             raise no_such(resource.label, id, param=param or resource.param)
         return body
+
+    def named(self, object: str, params: Body) -> Body:
+        """The living object that a required parameter names."""
+        if object not in params:
+            raise missing(object)
+        return self.find(object, params[object], param=object)
 
     def find_anywhere(self, id: str) -> Body | None:
         """Whatever object has this id."""

@@ -3,7 +3,7 @@
 from stripe_sandbox.contract.errors import StripeError, invalid, refused
 from stripe_sandbox.contract.responses import Body, filled, resource_class
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows import discounts, paying, setting_up
+from stripe_sandbox.flows import discounts, intents, paying, setting_up
 from stripe_sandbox.flows.checkout_completion import complete
 from stripe_sandbox.flows.collecting import release
 from stripe_sandbox.flows.lines import priced_lines
@@ -33,7 +33,7 @@ def retotal(work: Work, session: Body) -> None:
         total_details=_details_of(bill, shipping),
     )
     intent = intent_of(work, session)
-    if intent and intent["object"] == "payment_intent" and intent["status"] in paying.OPEN:
+    if intent and intent["object"] == "payment_intent" and intent["status"] in intents.OPEN:
         work.change(intent, amount=total)
 
 

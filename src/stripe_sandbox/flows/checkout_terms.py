@@ -39,7 +39,7 @@ def require_sound(work: Work, params: Body) -> None:
     """Hold the parameters of a new session against its mode and against each other."""
     _require(params, "mode")
     for name, takes in _TAKES.items():
-        require_simulated(params.get(name, {}), frozenset(takes.split()), where=name)
+        require_simulated(params.get(name, {}), takes, where=name)
     _require_way_back(params)
     mode = params["mode"]
     for other in {*_DATA.values()} - {_DATA[mode]} & params.keys():

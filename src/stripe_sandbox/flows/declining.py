@@ -1,5 +1,6 @@
 """Attempts that fail: the failed charge stays, and the intent wants another payment method."""
 
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from stripe_sandbox.contract.errors import CardDeclined
@@ -7,6 +8,12 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.cards import Decline
 from stripe_sandbox.resources.charges import record_charge
+
+# Where an intent keeps its last error, and what it announces.
+_FAILURES = {
+    "payment_intent": ("last_payment_error", "payment_intent.payment_failed"),
+    "setup_intent": ("last_setup_error", "setup_intent.setup_failed"),
+}
 
 
 def fail(work: Work, intent: Body, method: Body, decline: Decline) -> NoReturn:
@@ -19,36 +26,18 @@ def fail(work: Work, intent: Body, method: Body, decline: Decline) -> NoReturn:
 
 def give_back(work: Work, intent: Body, method: Body, decline: Decline, **more: Any) -> NoReturn:
     """End an attempt that failed, with or without a charge, and raise its `CardDeclined`."""
-    raise declined(intent, reopen(work, intent, method, decline, **more))
-
-
-def declined(intent: Body, error: Body) -> CardDeclined:
-    """The answer to the attempt that left this error on its intent."""
+    error = reopen(work, intent, method, decline, **more)
     details = {name: value for name, value in error.items() if name not in ("type", "message")}
-    return CardDeclined(error["message"], **{intent["object"]: dict(intent)}, **details)
+    raise CardDeclined(decline.message, **{intent["object"]: dict(intent)}, **details)
 
 
 def reopen(work: Work, intent: Body, method: Body, decline: Decline, **more: Any) -> Body:
     """Ask for another method, since the intent may still succeed; returns its new last error."""
-    error = last_error(decline, payment_method=dict(method), **more)
-    work.change(
-        intent, status="requires_payment_method", payment_method=None, last_payment_error=error
-    )
-    work.emit("payment_intent.payment_failed", intent)
+    facts = {name: value for name, value in asdict(decline).items() if name != "blocked" and value}
+    url = f"https://stripe.com/docs/error-codes/{decline.code.replace('_', '-')}"
+    error = {**facts, "doc_url": url, "type": "card_error", "payment_method": dict(method), **more}
+    field, event = _FAILURES[intent["object"]]
+    new: Body = {"status": "requires_payment_method", "payment_method": None, field: error}
+    work.change(intent, **new)
+    work.emit(event, intent)
     return error
-
-
-def last_error(decline: Decline, **more: Any) -> Body:
-    """How an intent shows why its last attempt failed."""
-    slug = decline.code.replace("_", "-")
-    details = {
-        "advice_code": decline.advice_code,
-        "code": decline.code,
-        "decline_code": decline.decline_code,
-        "doc_url": f"https://stripe.com/docs/error-codes/{slug}",
-        "message": decline.message,
-        "network_decline_code": decline.network_decline_code,
-        "type": "card_error",
-        **more,
-    }
-    return {name: value for name, value in details.items() if value is not None}

@@ -5,7 +5,7 @@ from typing import Any
 from stripe_sandbox.contract.errors import CardDeclined, StripeError, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows import paying
+from stripe_sandbox.flows import intents, paying
 from stripe_sandbox.flows.collecting import release
 from stripe_sandbox.flows.invoice_lines import subscription_id
 
@@ -165,7 +165,7 @@ def refuse_unless_open(invoice: Body, *, but: tuple[str, ...] = ("uncollectible"
 
 
 def _new_intent(work: Work, invoice: Body) -> Body:
-    types = invoice["payment_settings"]["payment_method_types"] or paying.TYPES
+    types = invoice["payment_settings"]["payment_method_types"] or intents.TYPES
     return paying.new_intent(
         work,
         amount=invoice["amount_due"],
@@ -173,7 +173,7 @@ def _new_intent(work: Work, invoice: Body) -> Body:
         currency=invoice["currency"],
         customer=invoice["customer"],
         description=_description(invoice),
-        payment_method_types=[type for type in paying.TYPES if type in types],
+        payment_method_types=[type for type in intents.TYPES if type in types],
         setup_future_usage="off_session" if invoice["parent"] else None,
         statement_descriptor=invoice["statement_descriptor"],
     )

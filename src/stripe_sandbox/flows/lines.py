@@ -9,9 +9,9 @@ from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.reckoning import Reckoning, taken
 from stripe_sandbox.flows.taxes import on_top
-from stripe_sandbox.resources.catalog import new_price
+from stripe_sandbox.resources.catalog import new_price, require_active
 
-_TAKES = frozenset({"adjustable_quantity", "metadata", "price", "price_data", "quantity"})
+_TAKES = "adjustable_quantity metadata price price_data quantity"
 
 
 def new_lines(work: Work, items: list[Body]) -> list[Body]:
@@ -91,7 +91,5 @@ def _price(work: Work, item: Body, at: str) -> Body:
         data = {**item["price_data"], "active": False}
         return new_price(work, data, at=f"{at}[price_data]")
     price = work.find("price", item["price"], param=f"{at}[price]")
-    if not price["active"]:
-        text = "The price specified is inactive. This field only accepts active prices."
-        raise invalid(text, param=f"{at}[price]")
+    require_active(price, param=f"{at}[price]")
     return price

@@ -10,18 +10,9 @@ from stripe_sandbox.flows.renewing import next_end, renew
 from stripe_sandbox.flows.subscribing import subscribe
 from stripe_sandbox.flows.subscription_terms import LEAVE_DRAFT
 
-_DETAILS = frozenset(
-    {
-        "billing_cycle_anchor",
-        "cancel_at",
-        "cancel_at_period_end",
-        "cancel_now",
-        "items",
-        "metadata",
-        "proration_behavior",
-        "proration_date",
-        "trial_end",
-    }
+_DETAILS = (
+    "billing_cycle_anchor cancel_at cancel_at_period_end cancel_now items metadata"
+    " proration_behavior proration_date trial_end"
 )
 
 

@@ -28,7 +28,7 @@ def change(work: Work, quote: Body, params: Body) -> None:
     """Take on what the parameters say besides plain fields, and add it all up."""
     for name, takes in _NESTED.items():
         if name in params:
-            require_simulated(params[name], frozenset(takes.split()), where=name)
+            require_simulated(params[name], takes, where=name)
             work.change(quote, **{name: {**quote[name], **_unset(params[name])}})
     if "customer" in params:
         customer = work.find("customer", params["customer"], param="customer")

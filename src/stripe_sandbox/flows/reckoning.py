@@ -91,7 +91,6 @@ def terms(work: Work, params: Body, body: Body, **owner: Any) -> Body:
         rows = discounts.redeem(work, params["discounts"], customer=body["customer"], **owner)
         new["discounts"] = [row["id"] for row in rows]
     if "automatic_tax" in params:
-        known = frozenset({"enabled"})
-        require_simulated(params["automatic_tax"], known, where="automatic_tax")
+        require_simulated(params["automatic_tax"], "enabled", where="automatic_tax")
         new |= changes(body, params, "automatic_tax")
     return new

@@ -6,7 +6,7 @@ from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.periods import Period
-from stripe_sandbox.resources.catalog import new_price
+from stripe_sandbox.resources.catalog import new_price, require_active
 
 TAKES = frozenset({"metadata", "price", "price_data", "quantity"})
 
@@ -43,7 +43,7 @@ def priced(work: Work, params: Body, *, at: str) -> Body:
         price = params["price"]  # agreed on before, whether it is active still or not
     elif "price" in params:
         price = work.find("price", params["price"], param=param.format("price"))
-        _require_active(price, param.format("price"))
+        require_active(price, param=param.format("price"))
     else:
         return params
     _require_recurring(price, param.format("price"))
@@ -116,12 +116,6 @@ def _plan(price: Body) -> Body:
         "amount_decimal": price["unit_amount_decimal"],
     }
     return filled(resource_class("plan"), fields)
-
-
-def _require_active(price: Body, param: str) -> None:
-    if not price["active"]:
-        text = "The price specified is inactive. This field only accepts active prices."
-        raise invalid(text, param=param)
 
 
 def _require_recurring(price: Body, param: str) -> None:

@@ -26,7 +26,7 @@ def require_sound(work: Work, customer: Body, params: Body, *, collection: str) 
     """Hold the parameters of a new subscription, or of a change, against each other."""
     for name, takes in _NESTED.items():
         if params.get(name):
-            require_simulated(params[name], frozenset(takes.split()), where=name)
+            require_simulated(params[name], takes, where=name)
     if params.get("payment_behavior") == "pending_if_incomplete":
         raise not_simulated("the payment_behavior pending_if_incomplete")
     if params.get("billing_mode", {}).get("type") == "classic":

@@ -91,9 +91,10 @@ def _make_default(work: Work, customer: str, values: Values, _: Body) -> None:
 
 
 def _remove_method(work: Work, customer: str, values: Values, _: Body) -> None:
-    id = values.get("method", "")
-    payment_methods.one_of_customer(work, customer=customer, payment_method=id)
-    payment_methods.detach(work, payment_method=id)
+    method = payment_methods.one_of_customer(
+        work, customer=customer, payment_method=values.get("method", "")
+    )
+    payment_methods.detach(work, method)
 
 
 _ACTIONS: dict[str, tuple[str, Callable[[Work, str, Values, Body], None]]] = {

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from stripe_sandbox.contract.errors import invalid
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.flows import changing, ending
 from stripe_sandbox.flows.ending import ENDED
-from stripe_sandbox.resources import subscriptions
 
 Values = dict[str, str]
 
@@ -24,14 +24,14 @@ def bills_of(work: Work, customer: str) -> list[Body]:
 def cancel(work: Work, customer: str, values: Values, feature: Body) -> None:
     subscription = _own(work, customer, values)
     if feature["mode"] == "at_period_end":
-        _update(work, subscription, {"cancel_at_period_end": True})
+        changing.update(work, subscription, {"cancel_at_period_end": True})
         return
     prorate = feature["proration_behavior"] != "none"
-    subscriptions.delete(work, {"prorate": prorate}, subscription_exposed_id=subscription["id"])
+    ending.cancel(work, subscription, prorate=prorate, invoice_now=False)
 
 
 def keep(work: Work, customer: str, values: Values, _: Body) -> None:
-    _update(work, _own(work, customer, values), {"cancel_at_period_end": False})
+    changing.update(work, _own(work, customer, values), {"cancel_at_period_end": False})
 
 
 def switch(work: Work, customer: str, values: Values, feature: Body) -> None:
@@ -43,7 +43,7 @@ def switch(work: Work, customer: str, values: Values, feature: Body) -> None:
     item = subscription["items"]["data"][0]["id"]
     behavior = feature["proration_behavior"]
     items = [{"id": item, "price": chosen}]
-    _update(work, subscription, {"items": items, "proration_behavior": behavior})
+    changing.update(work, subscription, {"items": items, "proration_behavior": behavior})
 
 
 ACTIONS: dict[str, tuple[str, Callable[[Work, str, Values, Body], None]]] = {
@@ -93,10 +93,6 @@ def _offered(work: Work, subscription: Body, feature: Body) -> Iterator[Body]:
 
 def _own(work: Work, customer: str, values: Values) -> Body:
     subscription = work.find("subscription", values.get("subscription", ""))
-    if subscription["customer"] != customer:
+    if subscription["customer"] != customer or subscription["status"] in ENDED:
         raise invalid("This is not a subscription of yours.")
     return subscription
-
-
-def _update(work: Work, subscription: Body, params: Body) -> None:
-    subscriptions.update(work, params, subscription_exposed_id=subscription["id"])

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from stripe_sandbox.flows.paying import TYPES
+from stripe_sandbox.flows.intents import TYPES
 from stripe_sandbox.pages.checkout_page import test_numbers
 from stripe_sandbox.pages.rendering import STATIC, embeddable, render
 

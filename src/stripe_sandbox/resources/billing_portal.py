@@ -20,17 +20,10 @@ UNOPENED, IDLE = 5 * 60, 3600
 _OF_SUBSCRIPTIONS = ("subscription_cancel", "subscription_update")
 _CONFIGURATION = "business_profile default_return_url features login_page metadata name"
 _FLOWS = ("customer_update", "payment_method_update", *_OF_SUBSCRIPTIONS)
+_REASONS = "too_expensive missing_features switched_service unused other"
 _FEATURES: Body = {
     "subscription_cancel": {
-        "cancellation_reason": {
-            "options": [
-                "too_expensive",
-                "missing_features",
-                "switched_service",
-                "unused",
-                "other",
-            ],
-        },
+        "cancellation_reason": {"options": _REASONS.split()},
         "proration_behavior": "none",
     },
     "subscription_update": {"proration_behavior": "none"},
@@ -79,19 +72,15 @@ def save_settings(work: Work) -> None:
     )
 
 
-@configurations.on(
-    "post",
-    "/v1/billing_portal/configurations/{configuration}",
-    takes=f"{_CONFIGURATION} active",
+@configurations.acts(
+    "/v1/billing_portal/configurations/{configuration}", takes=f"{_CONFIGURATION} active"
 )
-def update_configuration(work: Work, params: Body, configuration: str) -> Body:
-    body = work.find("billing_portal.configuration", configuration)
+def update_configuration(work: Work, configuration: Body, params: Body) -> None:
     _require_simulated(params)
     nested = ("business_profile", "features", "login_page")
-    whole = {name: _merged(body[name], params[name]) for name in nested if name in params}
-    new = changes(body, {**params, **whole}, f"{_CONFIGURATION} active")
-    work.announce("billing_portal.configuration.updated", body, **new, updated=work.now)
-    return body
+    whole = {name: _merged(configuration[name], params[name]) for name in nested if name in params}
+    new = changes(configuration, {**params, **whole}, f"{_CONFIGURATION} active")
+    work.announce("billing_portal.configuration.updated", configuration, **new, updated=work.now)
 
 
 @sessions.on(
@@ -100,9 +89,7 @@ def update_configuration(work: Work, params: Body, configuration: str) -> Body:
     takes="configuration customer flow_data locale return_url",
 )
 def create_session(work: Work, params: Body) -> Body:
-    if "customer" not in params:
-        raise missing("customer")
-    customer = work.find("customer", params["customer"], param="customer")
+    customer = work.named("customer", params)
     configuration = _configuration(work, params)
     require_url(params.get("return_url"), param="return_url")
     id = work.new_id("billing_portal.session")
@@ -167,7 +154,7 @@ def _about(work: Work, flow: Body) -> Body:
     if type not in _OF_SUBSCRIPTIONS:
         return {}
     about, param = flow.get(type, {}), f"flow_data[{type}]"
-    require_simulated(about, frozenset({"subscription"}), where=param)
+    require_simulated(about, "subscription", where=param)
     if not about:
         raise missing(param)
     work.find("subscription", about["subscription"], param=f"{param}[subscription]")

@@ -22,7 +22,7 @@ def _is_among(name: str, body: Body, wanted: object) -> bool:
 products = Resource(
     "product",
     id_prefix="prod",
-    search=frozenset({"active", "description", "metadata", "name", "shippable", "url"}),
+    search="active description metadata name shippable url",
     narrow={"ids": lambda wanted: ("id", wanted)},
     filters={"ids": lambda product, wanted: _is_among("id", product, wanted)},
 )
@@ -30,7 +30,7 @@ prices = Resource(
     "price",
     id_prefix="price",
     param="price",
-    search=frozenset({"active", "currency", "lookup_key", "metadata", "product", "type"}),
+    search="active currency lookup_key metadata product type",
     narrow={"lookup_keys": lambda wanted: ("lookup_key", wanted)},
     filters={
         "lookup_keys": lambda price, wanted: _is_among("lookup_key", price, wanted),
@@ -58,20 +58,18 @@ def create_product(work: Work, params: Body) -> Body:
     return product
 
 
-@products.on("post", "/v1/products/{id}", takes=f"{_PRODUCT} default_price")
-def update_product(work: Work, params: Body, id: str) -> Body:
-    product = work.find("product", id)
+@products.acts("/v1/products/{id}", takes=f"{_PRODUCT} default_price")
+def update_product(work: Work, product: Body, params: Body) -> None:
     if params.get("default_price"):
         price = work.find("price", params["default_price"], param="default_price")
-        if price["product"] != id:
-            text = f"The price {price['id']} does not belong to the product {id}."
+        if price["product"] != product["id"]:
+            text = f"The price {price['id']} does not belong to the product {product['id']}."
             raise refused(text, param="default_price")
     new = changes(product, params, f"{_PRODUCT} default_price")
     for name in ("images", "marketing_features"):
         if name in new:
             new[name] = new[name] or []
     work.announce("product.updated", product, **new, updated=work.now)
-    return product
 
 
 @products.on("delete", "/v1/products/{id}")
@@ -96,16 +94,14 @@ def create_price(work: Work, params: Body) -> Body:
     return new_price(work, params)
 
 
-@prices.on("post", "/v1/prices/{price}", takes=f"{_PRICE} transfer_lookup_key")
-def update_price(work: Work, params: Body, price: str) -> Body:
-    body = work.find("price", price)
-    if params.get("active") is False and _is_default(work, body):
+@prices.acts("/v1/prices/{price}", takes=f"{_PRICE} transfer_lookup_key")
+def update_price(work: Work, price: Body, params: Body) -> None:
+    if params.get("active") is False and _is_default(work, price):
         raise refused(
             "This price cannot be archived because it is the default price of its product."
         )
-    _claim_lookup_key(work, params, besides=body)
-    work.announce("price.updated", body, **changes(body, params, _PRICE))
-    return body
+    _claim_lookup_key(work, params, besides=price)
+    work.announce("price.updated", price, **changes(price, params, _PRICE))
 
 
 def _is_default(work: Work, price: Body) -> bool:
@@ -200,3 +196,9 @@ def _claim_lookup_key(work: Work, params: Body, *, besides: Body | None) -> None
             param="lookup_key",
         )
     work.announce("price.updated", holder, lookup_key=None)
+
+
+def require_active(price: Body, *, param: str) -> None:
+    if not price["active"]:
+        text = "The price specified is inactive. This field only accepts active prices."
+        raise invalid(text, param=param)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.changes import changes
 from stripe_sandbox.engine.listing import page
+from stripe_sandbox.engine.plain import updates
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.cards import Decline, Instrument
@@ -15,27 +15,17 @@ from stripe_sandbox.resources.payment_methods import card_details, instrument_of
 charges = Resource(
     "charge",
     id_prefix="ch",
-    search=frozenset(
-        {
-            "amount",
-            "billing_details.address.postal_code",
-            "created",
-            "currency",
-            "customer",
-            "disputed",
-            "metadata",
-            "payment_method_details.card.brand",
-            "payment_method_details.card.exp_month",
-            "payment_method_details.card.exp_year",
-            "payment_method_details.card.fingerprint",
-            "payment_method_details.card.last4",
-            "refunded",
-            "status",
-        }
-    ),
+    search="amount billing_details.address.postal_code created currency customer disputed metadata"
+    " payment_method_details.card.brand payment_method_details.card.exp_month"
+    " payment_method_details.card.exp_year payment_method_details.card.fingerprint"
+    " payment_method_details.card.last4 refunded status",
 )
 
 _FIELDS = "customer description fraud_details metadata receipt_email shipping transfer_group"
+_OF_INTENT = (
+    "amount currency customer description receipt_email shipping statement_descriptor"
+    " statement_descriptor_suffix"
+)
 _RISK = {"normal": 12, "elevated": 68, "highest": 94}
 
 
@@ -48,14 +38,10 @@ def record_charge(
     charge = work.create(
         "charge",
         id=None if instrument.type == "card" else work.new_id("charge").replace("ch_", "py_"),
-        amount=intent["amount"],
         amount_captured=intent["amount"] if captured and status == "succeeded" else 0,
         billing_details=method["billing_details"],
         calculated_statement_descriptor=_descriptor(intent),
         captured=captured,
-        currency=intent["currency"],
-        customer=intent["customer"],
-        description=intent["description"],
         failure_code=decline.code if decline else None,
         failure_message=decline.message if decline else None,
         metadata=dict(intent["metadata"]),
@@ -65,11 +51,8 @@ def record_charge(
         payment_method=method["id"],
         payment_method_details=_method_details(intent, instrument),
         radar_options={},
-        receipt_email=intent["receipt_email"],
-        shipping=intent["shipping"],
-        statement_descriptor=intent["statement_descriptor"],
-        statement_descriptor_suffix=intent["statement_descriptor_suffix"],
         status=status,
+        **{name: intent[name] for name in _OF_INTENT.split()},
     )
     work.change(charge, fraud_details={}, receipt_url=_receipt(work, charge))
     return charge
@@ -92,17 +75,12 @@ def book(work: Work, charge: Body) -> None:
 
 
 @charges.job("charge.book")
-def book_later(work: Work, subject: str) -> None:
-    charge = work.find("charge", subject)
+def book_later(work: Work, charge: Body) -> None:
     book(work, charge)
     work.emit("charge.updated", charge, previous={"balance_transaction": None})
 
 
-@charges.on("post", "/v1/charges/{charge}", takes=_FIELDS)
-def update(work: Work, params: Body, charge: str) -> Body:
-    body = work.find("charge", charge)
-    work.announce("charge.updated", body, **changes(body, params, _FIELDS))
-    return body
+updates(charges, "/v1/charges/{charge}", _FIELDS)
 
 
 @charges.includes("refunds")

@@ -4,8 +4,8 @@ import secrets
 
 from stripe_sandbox.contract.errors import invalid, missing
 from stripe_sandbox.contract.responses import Body
-from stripe_sandbox.engine.changes import changes, given, merge_metadata
-from stripe_sandbox.engine.listing import page
+from stripe_sandbox.engine.changes import given, merge_metadata
+from stripe_sandbox.engine.plain import lists, updates
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import checkout
@@ -17,9 +17,9 @@ from stripe_sandbox.flows.checkout_terms import (
     require_sound,
 )
 from stripe_sandbox.flows.customer_balance import require_combinable
-from stripe_sandbox.flows.lines import as_list, new_lines
+from stripe_sandbox.flows.intents import permitted_types
+from stripe_sandbox.flows.lines import new_lines
 from stripe_sandbox.flows.money import require_chargeable
-from stripe_sandbox.flows.paying import permitted_types
 
 
 def _has_email(session: Body, wanted: object) -> bool:
@@ -87,41 +87,20 @@ def create(work: Work, params: Body) -> Body:
     return session
 
 
-@sessions.on("post", "/v1/checkout/sessions/{session}", takes="metadata")
-def update(work: Work, params: Body, session: str) -> Body:
-    body = work.find("checkout.session", session)
-    work.change(body, **changes(body, params, "metadata"))
-    return body
+updates(sessions, "/v1/checkout/sessions/{session}", "metadata")
+sessions.acts("/v1/checkout/sessions/{session}/expire")(checkout.expire)
+sessions.job(checkout.EXPIRE)(checkout.expire)
+sessions.follows("payment_intent.succeeded", "payment_intent.payment_failed")(
+    checkout.follow_intent
+)
 
 
-@sessions.on("post", "/v1/checkout/sessions/{session}/expire")
-def expire(work: Work, session: str) -> Body:
-    body = work.find("checkout.session", session)
-    checkout.expire(work, body)
-    return body
+def _lines(work: Work, session: Body) -> list[Body]:
+    lines: list[Body] = work.note(session["id"])["lines"]
+    return lines
 
 
-@sessions.job(checkout.EXPIRE)
-def expire_by_itself(work: Work, subject: str) -> None:
-    checkout.expire(work, work.find("checkout.session", subject))
-
-
-@sessions.on("get", "/v1/checkout/sessions/{session}/line_items", takes=None)
-def line_items(work: Work, params: Body, session: str) -> Body:
-    body = work.find("checkout.session", session)
-    lines = work.note(body["id"])["lines"]
-    return page(lines, "line item", params, url=f"/v1/checkout/sessions/{session}/line_items")
-
-
-@sessions.follows("payment_intent.succeeded", "payment_intent.payment_failed")
-def follow_intent(work: Work, intent: Body) -> None:
-    checkout.follow_intent(work, intent)
-
-
-@sessions.includes("line_items")
-def shown_line_items(work: Work, session: Body) -> Body:
-    url = f"/v1/checkout/sessions/{session['id']}/line_items"
-    return as_list(work.note(session["id"])["lines"], url=url)
+lists(sessions, "/v1/checkout/sessions/{session}/line_items", "line item", _lines)
 
 
 @sessions.beside_contract("get", "/v1/payment_pages/{session}")

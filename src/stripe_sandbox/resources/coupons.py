@@ -55,13 +55,11 @@ def delete(work: Work, coupon: str) -> Body:
 
 
 @coupons.job(_EXPIRE)
-def expire(work: Work, subject: str) -> None:
-    work.announce("coupon.updated", work.find("coupon", subject), valid=False)
+def expire(work: Work, coupon: Body) -> None:
+    work.announce("coupon.updated", coupon, valid=False)
 
 
-@discounts.job(END)
-def end_by_itself(work: Work, subject: str) -> None:
-    end(work, work.find("discount", subject))
+discounts.job(END)(end)
 
 
 @discounts.on("delete", "/v1/customers/{customer}/discount")

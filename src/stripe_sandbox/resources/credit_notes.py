@@ -2,7 +2,7 @@
 
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
-from stripe_sandbox.engine.plain import acts, updates
+from stripe_sandbox.engine.plain import updates
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import crediting
@@ -22,4 +22,4 @@ def create(work: Work, params: Body) -> Body:
 
 
 updates(credit_notes, "/v1/credit_notes/{id}", "memo metadata")
-acts(credit_notes, "/v1/credit_notes/{id}/void", crediting.take_back)
+credit_notes.acts("/v1/credit_notes/{id}/void")(crediting.take_back)

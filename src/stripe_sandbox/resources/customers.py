@@ -14,7 +14,7 @@ from stripe_sandbox.resources.payment_methods import attach, usable_method
 customers = Resource(
     "customer",
     id_prefix="cus",
-    search=frozenset({"created", "email", "metadata", "name", "phone"}),
+    search="created email metadata name phone",
 )
 
 _FIELDS = (

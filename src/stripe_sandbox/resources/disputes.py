@@ -10,6 +10,7 @@ from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.cards import Complaint
 from stripe_sandbox.resources.balance import post
+from stripe_sandbox.resources.charges import charges
 from stripe_sandbox.resources.payment_methods import instrument_of
 
 disputes = Resource("dispute", id_prefix="du", param="dispute")
@@ -17,16 +18,13 @@ disputes = Resource("dispute", id_prefix="du", param="dispute")
 _DAY = 24 * 3600
 _DAYS_TO_ANSWER = 9
 _FEE = 1500
-_EVIDENCE = frozenset(fields(fields(resource_class("dispute"))["evidence"])) - {
-    "appeal",
-    "enhanced_evidence",
-}
+_REFUSED = {"appeal", "enhanced_evidence"}
+_EVIDENCE = fields(fields(resource_class("dispute"))["evidence"]).keys() - _REFUSED
 
 
-@disputes.job("charge.dispute")
-def open_all(work: Work, subject: str) -> None:
+@charges.job("charge.dispute")
+def open_all(work: Work, charge: Body) -> None:
     """What the card's holder complains of; several complaints share the amount."""
-    charge = work.find("charge", subject)
     method = work.find("payment_method", charge["payment_method"])
     complaints = instrument_of(work, method).complaints
     share, rest = divmod(charge["amount_captured"], len(complaints))
@@ -35,34 +33,29 @@ def open_all(work: Work, subject: str) -> None:
         rest = 0
 
 
-@disputes.on("post", "/v1/disputes/{dispute}", takes="evidence metadata submit")
-def update(work: Work, params: Body, dispute: str) -> Body:
-    body = work.find("dispute", dispute)
-    new = changes(body, params, "metadata")
+@disputes.acts("/v1/disputes/{dispute}", takes="evidence metadata submit")
+def update(work: Work, dispute: Body, params: Body) -> None:
+    new = changes(dispute, params, "metadata")
     if {"evidence", "submit"} & params.keys():
-        _require_unanswered(body, "updated")
+        _require_unanswered(dispute, "updated")
         evidence = params.get("evidence", {})
         require_simulated(evidence, _EVIDENCE, where="the evidence of a dispute")
-        new["evidence"] = {**body["evidence"], **{k: v or None for k, v in evidence.items()}}
-        new |= _staged(body, submitted=params.get("submit", True))
-    work.announce("charge.dispute.updated", body, **new)
-    if _is_under_review(body):
-        work.settle_next("dispute.decide", body)
-    return body
+        new["evidence"] = {**dispute["evidence"], **{k: v or None for k, v in evidence.items()}}
+        new |= _staged(dispute, submitted=params.get("submit", True))
+    work.announce("charge.dispute.updated", dispute, **new)
+    if _is_under_review(dispute):
+        work.settle_next("dispute.decide", dispute)
 
 
-@disputes.on("post", "/v1/disputes/{dispute}/close")
-def close(work: Work, dispute: str) -> Body:
-    body = work.find("dispute", dispute)
-    _require_unanswered(body, "closed")
-    _end(work, body, won=False)
-    return body
+@disputes.acts("/v1/disputes/{dispute}/close")
+def close(work: Work, dispute: Body) -> None:
+    _require_unanswered(dispute, "closed")
+    _end(work, dispute, won=False)
 
 
 @disputes.job("dispute.decide")
-def decide(work: Work, subject: str) -> None:
+def decide(work: Work, dispute: Body) -> None:
     """The bank decides by what the evidence says; it never does about any other text."""
-    dispute = work.find("dispute", subject)
     verdict = dispute["evidence"]["uncategorized_text"]
     if not _is_under_review(dispute):
         return
@@ -137,13 +130,12 @@ def _escalate(work: Work, dispute: Body) -> None:
 
 
 def _end(work: Work, dispute: Body, *, won: bool) -> None:
-    if _is_inquiry(dispute):
-        work.change(dispute, status="warning_closed")
-        work.emit("charge.dispute.closed", dispute)
-        return
+    inquiry = _is_inquiry(dispute)
+    won = won and not inquiry
     if won:
         _move(work, dispute, amount=dispute["amount"], fee=0)
-    work.change(dispute, status="won" if won else "lost", is_charge_refundable=won)
+    status = "warning_closed" if inquiry else "won" if won else "lost"
+    work.change(dispute, status=status, is_charge_refundable=won or inquiry)
     work.emit("charge.dispute.closed", dispute)
     if won:
         work.emit("charge.dispute.funds_reinstated", dispute)

@@ -7,7 +7,7 @@ from stripe_sandbox.flows import invoicing
 from stripe_sandbox.flows.money import known_currency
 from stripe_sandbox.flows.previewing import as_preview, next_invoice
 from stripe_sandbox.flows.reckoning import terms
-from stripe_sandbox.resources.invoices import customer_of, invoices
+from stripe_sandbox.resources.invoices import invoices
 
 
 @invoices.on(
@@ -19,7 +19,7 @@ def create_preview(work: Work, params: Body) -> Body:
     subscription = None
     if "subscription" in params:
         subscription = work.find("subscription", params["subscription"], param="subscription")
-    customer = customer_of(work, subscription or params)
+    customer = work.named("customer", subscription or params)
     with work.state.rehearsal():
         invoice = _draft(work, customer, subscription, params)
         if new := terms(work, params, invoice, currency=invoice["currency"]):

@@ -1,11 +1,10 @@
 """Invoices, their lines and their payments."""
 
-from stripe_sandbox.contract.errors import invalid, missing, refused
+from stripe_sandbox.contract.errors import invalid, refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.calls import require_simulated
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.listing import page
-from stripe_sandbox.engine.plain import acts
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import invoice_payments, invoicing
@@ -25,21 +24,8 @@ invoices = Resource(
     id_prefix="in",
     param="invoice",
     filters={"subscription": lambda invoice, wanted: subscription_id(invoice) == wanted},
-    search=frozenset(
-        {
-            "created",
-            "currency",
-            "customer",
-            "last_finalization_error_code",
-            "last_finalization_error_type",
-            "metadata",
-            "number",
-            "receipt_number",
-            "status",
-            "subscription",
-            "total",
-        }
-    ),
+    search="created currency customer last_finalization_error_code last_finalization_error_type"
+    " metadata number receipt_number status subscription total",
     search_paths={
         "last_finalization_error_code": "last_finalization_error.code",
         "last_finalization_error_type": "last_finalization_error.type",
@@ -64,7 +50,7 @@ _FIELDS = (
     takes=f"{_FIELDS} {TERMS} currency customer days_until_due pending_invoice_items_behavior",
 )
 def create(work: Work, params: Body) -> Body:
-    customer = customer_of(work, params)
+    customer = work.named("customer", params)
     currency = known_currency(params.get("currency") or customer["currency"] or "usd")
     _require_sound(work, params, params)
     pending = params.get("pending_invoice_items_behavior") == "include"
@@ -80,20 +66,19 @@ def create(work: Work, params: Body) -> Body:
     )
 
 
-@invoices.on("post", "/v1/invoices/{invoice}", takes=f"{_FIELDS} {TERMS}")
-def update(work: Work, params: Body, invoice: str) -> Body:
-    body = work.find("invoice", invoice)
-    invoicing.require_editable(body, params)
-    _require_sound(work, params, {**body, **params})
-    new = changes(body, params, _FIELDS) | terms(work, params, body, currency=body["currency"])
-    before = {**body}
-    work.change(body, **new)
+@invoices.acts("/v1/invoices/{invoice}", takes=f"{_FIELDS} {TERMS}")
+def update(work: Work, invoice: Body, params: Body) -> None:
+    invoicing.require_editable(invoice, params)
+    _require_sound(work, params, {**invoice, **params})
+    new = changes(invoice, params, _FIELDS)
+    new |= terms(work, params, invoice, currency=invoice["currency"])
+    before = {**invoice}
+    work.change(invoice, **new)
     if any(name in params for name in TERMS.split()):
-        invoicing.retotal(work, body)
+        invoicing.retotal(work, invoice)
     if "auto_advance" in new:
-        invoicing.plan(work, body)
-    _announce_difference(work, body, before)
-    return body
+        invoicing.plan(work, invoice)
+    _announce_difference(work, invoice, before)
 
 
 @invoices.on("delete", "/v1/invoices/{invoice}")
@@ -112,33 +97,27 @@ def delete(work: Work, invoice: str) -> Body:
     return work.delete(body, leave_trace=False)
 
 
-@invoices.on("post", "/v1/invoices/{invoice}/finalize", takes="auto_advance")
-def finalize(work: Work, params: Body, invoice: str) -> Body:
-    body = work.find("invoice", invoice)
-    if body["status"] == "draft":
-        work.change(body, **changes(body, params, "auto_advance"))
-    invoicing.finalize(work, body)
-    invoicing.plan(work, body)
-    return body
+@invoices.acts("/v1/invoices/{invoice}/finalize", takes="auto_advance")
+def finalize(work: Work, invoice: Body, params: Body) -> None:
+    if invoice["status"] == "draft":
+        work.change(invoice, **changes(invoice, params, "auto_advance"))
+    invoicing.finalize(work, invoice)
+    invoicing.plan(work, invoice)
 
 
-@invoices.on(
-    "post", "/v1/invoices/{invoice}/pay", takes="off_session paid_out_of_band payment_method"
-)
-def pay(work: Work, params: Body, invoice: str) -> Body:
-    body = work.find("invoice", invoice)
+@invoices.acts("/v1/invoices/{invoice}/pay", takes="off_session paid_out_of_band payment_method")
+def pay(work: Work, invoice: Body, params: Body) -> None:
     if params.get("paid_out_of_band"):
-        invoicing.settle_elsewhere(work, body)
-        return body
+        invoicing.settle_elsewhere(work, invoice)
+        return
     chosen = params.get("payment_method")
     method = usable_method(work, chosen) if chosen else None
-    invoicing.pay(work, body, method=method, off_session=params.get("off_session", True))
-    return body
+    invoicing.pay(work, invoice, method=method, off_session=params.get("off_session", True))
 
 
-acts(invoices, "/v1/invoices/{invoice}/send", invoicing.send)
-acts(invoices, "/v1/invoices/{invoice}/void", invoicing.void)
-acts(invoices, "/v1/invoices/{invoice}/mark_uncollectible", invoicing.mark_uncollectible)
+invoices.acts("/v1/invoices/{invoice}/send")(invoicing.send)
+invoices.acts("/v1/invoices/{invoice}/void")(invoicing.void)
+invoices.acts("/v1/invoices/{invoice}/mark_uncollectible")(invoicing.mark_uncollectible)
 
 
 @invoice_lines.on("get", "/v1/invoices/{invoice}/lines", takes="limit starting_after ending_before")
@@ -160,8 +139,7 @@ def confirmation_secret(work: Work, invoice: Body) -> Body | None:
 
 
 @invoices.job(invoicing.FINALIZE)
-def finalize_by_itself(work: Work, subject: str) -> None:
-    invoice = work.find("invoice", subject)
+def finalize_by_itself(work: Work, invoice: Body) -> None:
     customer = work.get("customer", invoice["customer"])
     if customer is None or customer.get("deleted"):
         return  # nobody is left to pay it
@@ -170,14 +148,12 @@ def finalize_by_itself(work: Work, subject: str) -> None:
         invoicing.collect(work, invoice)
 
 
-@invoices.job(invoice_payments.COLLECT)
-def collect_by_itself(work: Work, subject: str) -> None:
-    invoicing.collect(work, work.find("invoice", subject))
+invoices.job(invoice_payments.COLLECT)(invoicing.collect)
 
 
 @invoices.job(invoice_payments.OVERDUE)
-def become_overdue(work: Work, subject: str) -> None:
-    work.emit("invoice.overdue", work.find("invoice", subject))
+def become_overdue(work: Work, invoice: Body) -> None:
+    work.emit("invoice.overdue", invoice)
 
 
 invoices.follows("customer.updated")(invoicing.follow_customer)
@@ -192,12 +168,6 @@ def follow_cancellation(work: Work, intent: Body) -> None:
         invoicing.void(work, invoice)
 
 
-def customer_of(work: Work, params: Body) -> Body:
-    if "customer" not in params:
-        raise missing("customer")
-    return work.find("customer", params["customer"], param="customer")
-
-
 def _announce_difference(work: Work, invoice: Body, before: Body) -> None:
     """One event about all that has changed since."""
     new = {name: value for name, value in invoice.items() if before[name] != value}
@@ -207,7 +177,7 @@ def _announce_difference(work: Work, invoice: Body, before: Body) -> None:
 
 def _require_sound(work: Work, params: Body, whole: Body) -> None:
     settings = params.get("payment_settings") or {}
-    require_simulated(settings, frozenset({"payment_method_types"}), where="payment_settings")
+    require_simulated(settings, "payment_method_types", where="payment_settings")
     name = "default_payment_method"
     if params.get(name):
         method = work.find("payment_method", params[name], param=name)

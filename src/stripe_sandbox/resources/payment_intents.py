@@ -5,15 +5,15 @@ from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes, given
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
-from stripe_sandbox.flows import collecting, paying
+from stripe_sandbox.flows import collecting, intents, paying
 from stripe_sandbox.flows.money import known_currency, require_chargeable
-from stripe_sandbox.resources.payment_methods import method_from_data, usable_method
+from stripe_sandbox.resources.payment_methods import method_in
 
 payment_intents = Resource(
     "payment_intent",
     id_prefix="pi",
     param="intent",
-    search=frozenset({"amount", "created", "currency", "customer", "metadata", "status"}),
+    search="amount created currency customer metadata status",
 )
 
 _FIELDS = (
@@ -29,6 +29,7 @@ _ON_CONFIRM = (
     "allowed_payment_method_types capture_method excluded_payment_method_types receipt_email"
     " setup_future_usage shipping"
 )
+_ON_CAPTURE = "metadata statement_descriptor statement_descriptor_suffix"
 _LONGEST_SUFFIX = 22
 
 
@@ -45,135 +46,103 @@ def create(work: Work, params: Body) -> Body:
     chosen = given(
         params, f"{_FIELDS} amount automatic_payment_methods capture_method confirmation_method"
     )
-    method = _method(work, params)
+    method = method_in(work, params)
     intent = paying.new_intent(work, **chosen, currency=currency)
     if method:
         work.change(intent, payment_method=method["id"], status="requires_confirmation")
-    return _confirm(work, intent, params) if params.get("confirm") else intent
-
-
-@payment_intents.on(
-    "post",
-    "/v1/payment_intents/{intent}",
-    takes=f"{_FIELDS} amount capture_method currency payment_method payment_method_data",
-)
-def update(work: Work, params: Body, intent: str) -> Body:
-    body = work.find("payment_intent", intent)
-    new = changes(body, params, f"{_FIELDS} amount capture_method")
-    if "currency" in params:
-        new["currency"] = known_currency(params["currency"])
-    if {"amount", "currency"} & params.keys():
-        _require_open(body, "amount")
-        proposed = {**body, **new}
-        require_chargeable(proposed["amount"], proposed["currency"])
-    _require_sound(work, params)
-    method = _method(work, params)
-    if method:
-        _require_open(body, "payment_method")
-        new |= {"payment_method": method["id"], "status": "requires_confirmation"}
-    work.change(body, **new, payment_method_types=_types(body, new))
-    return body
-
-
-@payment_intents.on(
-    "post",
-    "/v1/payment_intents/{intent}/confirm",
-    takes=f"{_CONFIRMING} {_ON_CONFIRM}",
-)
-def confirm(work: Work, params: Body, intent: str) -> Body:
-    body = work.find("payment_intent", intent)
-    _require_own(work, body, "confirm")
-    if body["status"] == "succeeded":
-        raise refused(
-            "You cannot confirm this PaymentIntent because it has already succeeded after being"
-            " previously confirmed.",
-            code="payment_intent_unexpected_state",
-            payment_intent=dict(body),
-        )
-    if body["status"] not in paying.OPEN:
-        raise paying.unexpected_state(body, "confirmed", paying.OPEN)
-    new = changes(body, params, _ON_CONFIRM)
-    work.change(body, **new, payment_method_types=_types(body, new))
-    return _confirm(work, body, params)
-
-
-@payment_intents.on(
-    "post",
-    "/v1/payment_intents/{intent}/capture",
-    takes="amount_to_capture final_capture metadata statement_descriptor"
-    " statement_descriptor_suffix",
-)
-def capture(work: Work, params: Body, intent: str) -> Body:
-    body = work.find("payment_intent", intent)
-    if body["status"] != "requires_capture":
-        raise paying.unexpected_state(body, "captured", ("requires_capture",))
-    amount: int = {"amount_to_capture": body["amount_capturable"], **params}["amount_to_capture"]
-    if amount > body["amount_capturable"]:
-        raise refused(
-            "The amount to capture must be less than or equal to the amount that can be captured"
-            f" ({body['amount_capturable']}).",
-            code="amount_too_large",
-            param="amount_to_capture",
-        )
-    require_chargeable(amount, body["currency"], param="amount_to_capture")
-    names = "metadata statement_descriptor statement_descriptor_suffix"
-    work.change(body, **changes(body, params, names))
-    collecting.capture(work, body, amount)
-    return body
-
-
-@payment_intents.on("post", "/v1/payment_intents/{intent}/cancel", takes="cancellation_reason")
-def cancel(work: Work, params: Body, intent: str) -> Body:
-    body = work.find("payment_intent", intent)
-    if body["status"] != "requires_capture":
-        _require_own(work, body, "cancel")
-    if body["status"] not in paying.CANCELABLE:
-        raise refused(
-            f"You cannot cancel this PaymentIntent because it has a status of {body['status']}."
-            " Only a PaymentIntent with one of the following statuses may be canceled:"
-            f" {', '.join(paying.CANCELABLE)}.",
-            code="payment_intent_unexpected_state",
-            payment_intent=dict(body),
-        )
-    collecting.release(work, body, reason=params.get("cancellation_reason"))
-    return body
-
-
-@payment_intents.job("payment_intent.settle_debit")
-def settle_debit(work: Work, subject: str) -> None:
-    collecting.settle_debit(work, work.find("payment_intent", subject))
-
-
-def _confirm(work: Work, intent: Body, params: Body) -> Body:
-    method = _method(work, params) or work.get("payment_method", intent["payment_method"])
-    if method is None:
-        raise refused(
-            "You cannot confirm this PaymentIntent because it's missing a payment method. You can"
-            " either update the PaymentIntent with a payment method and then confirm it again, or"
-            " confirm it again directly with a payment method or ConfirmationToken.",
-            code="payment_intent_unexpected_state",
-            payment_intent=dict(intent),
-        )
-    strict = bool(params.get("off_session")) or bool(params.get("error_on_requires_action"))
-    paying.attempt(work, intent, method, off_session=strict, return_url=paying.way_back(params))
+    if params.get("confirm"):
+        _confirm(work, intent, params)
     return intent
 
 
-def _method(work: Work, params: Body) -> Body | None:
-    if "payment_method" in params:
-        return usable_method(work, params["payment_method"])
-    if "payment_method_data" in params:
-        return method_from_data(work, params["payment_method_data"])
-    return None
+@payment_intents.acts(
+    "/v1/payment_intents/{intent}",
+    takes=f"{_FIELDS} amount capture_method currency payment_method payment_method_data",
+)
+def update(work: Work, intent: Body, params: Body) -> None:
+    new = changes(intent, params, f"{_FIELDS} amount capture_method")
+    if "currency" in params:
+        new["currency"] = known_currency(params["currency"])
+    if {"amount", "currency"} & params.keys():
+        _require_open(intent, "amount")
+        proposed = {**intent, **new}
+        require_chargeable(proposed["amount"], proposed["currency"])
+    _require_sound(work, params)
+    if method := method_in(work, params):
+        _require_open(intent, "payment_method")
+        new |= {"payment_method": method["id"], "status": "requires_confirmation"}
+    intents.change(work, intent, **new)
 
 
-def _types(intent: Body, new: Body) -> list[str]:
-    return paying.permitted_types(paying.TYPES, {**intent, **new})
+@payment_intents.acts("/v1/payment_intents/{intent}/confirm", takes=f"{_CONFIRMING} {_ON_CONFIRM}")
+def confirm(work: Work, intent: Body, params: Body) -> None:
+    intents.require_own(work, intent, "confirm")
+    if intent["status"] == "succeeded":
+        raise intents.unexpected(
+            intent,
+            "You cannot confirm this PaymentIntent because it has already succeeded after being"
+            " previously confirmed.",
+        )
+    intents.require_open(intent, "confirmed")
+    intents.change(work, intent, **changes(intent, params, _ON_CONFIRM))
+    _confirm(work, intent, params)
+
+
+@payment_intents.acts(
+    "/v1/payment_intents/{intent}/capture",
+    takes=f"amount_to_capture final_capture {_ON_CAPTURE}",
+)
+def capture(work: Work, intent: Body, params: Body) -> None:
+    if intent["status"] != "requires_capture":
+        raise intents.unexpected_state(intent, "captured", ("requires_capture",))
+    most: int = intent["amount_capturable"]
+    amount: int = params.get("amount_to_capture", most)
+    if amount > most:
+        raise refused(
+            "The amount to capture must be less than or equal to the amount that can be captured"
+            f" ({most}).",
+            code="amount_too_large",
+            param="amount_to_capture",
+        )
+    require_chargeable(amount, intent["currency"], param="amount_to_capture")
+    work.change(intent, **changes(intent, params, _ON_CAPTURE))
+    collecting.capture(work, intent, amount)
+
+
+@payment_intents.acts("/v1/payment_intents/{intent}/cancel", takes="cancellation_reason")
+def cancel(work: Work, intent: Body, params: Body) -> None:
+    if intent["status"] != "requires_capture":
+        intents.require_own(work, intent, "cancel")
+    if intent["status"] not in paying.CANCELABLE:
+        raise intents.unexpected(
+            intent,
+            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}."
+            " Only a PaymentIntent with one of the following statuses may be canceled:"
+            f" {', '.join(paying.CANCELABLE)}.",
+        )
+    collecting.release(work, intent, reason=params.get("cancellation_reason"))
+
+
+payment_intents.job("payment_intent.settle_debit")(collecting.settle_debit)
+
+
+def _confirm(work: Work, intent: Body, params: Body) -> None:
+    method = method_in(work, params) or work.get("payment_method", intent["payment_method"])
+    if method is None:
+        raise intents.unexpected(
+            intent,
+            "You cannot confirm this PaymentIntent because it's missing a payment method. You can"
+            " either update the PaymentIntent with a payment method and then confirm it again, or"
+            " confirm it again directly with a payment method or ConfirmationToken.",
+        )
+    strict = bool(params.get("off_session")) or bool(params.get("error_on_requires_action"))
+    return_url = intents.way_back(params)
+    paying.attempt(work, intent, method, off_session=strict, return_url=return_url)
 
 
 def _require_sound(work: Work, params: Body) -> None:
     if "customer" in params:
-        work.find("customer", params["customer"], param="customer")
+        work.named("customer", params)
     suffix = params.get("statement_descriptor_suffix") or ""
     if len(suffix) > _LONGEST_SUFFIX:
         text = f"The statement descriptor suffix must be at most {_LONGEST_SUFFIX} characters."
@@ -181,22 +150,10 @@ def _require_sound(work: Work, params: Body) -> None:
 
 
 def _require_open(intent: Body, field: str) -> None:
-    if intent["status"] not in paying.OPEN:
-        raise refused(
+    if intent["status"] not in intents.OPEN:
+        raise intents.unexpected(
+            intent,
             f"This PaymentIntent's {field} could not be updated because it has a status of"
             f" {intent['status']}. You may only update the {field} of a PaymentIntent with one of"
-            f" the following statuses: {', '.join(paying.OPEN)}.",
-            code="payment_intent_unexpected_state",
-            payment_intent=dict(intent),
-        )
-
-
-def _require_own(work: Work, intent: Body, verb: str) -> None:
-    """A session's intent follows its session."""
-    if work.note(intent["id"]).get("session"):
-        raise refused(
-            f"You cannot {verb} this PaymentIntent because it was created by a Checkout Session."
-            " Expire the session instead.",
-            code="payment_intent_unexpected_state",
-            payment_intent=dict(intent),
+            f" the following statuses: {', '.join(intents.OPEN)}.",
         )

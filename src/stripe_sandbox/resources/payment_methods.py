@@ -1,6 +1,8 @@
 """Payment methods: test cards and test bank accounts as objects."""
 
+from dataclasses import asdict
 from time import gmtime
+from typing import NoReturn
 
 from stripe_sandbox.contract.errors import CardDeclined, invalid, missing, refused
 from stripe_sandbox.contract.responses import Body
@@ -16,7 +18,6 @@ payment_methods = Resource(
 )
 
 _EXPIRY_YEARS = 8
-_OF_CARDS = frozenset({"exp_month", "exp_year"})
 _NOWHERE = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 _NOTHING_KNOWN: Body = {"address": {}, "email": None, "name": None, "phone": None, "tax_id": None}
 
@@ -30,12 +31,21 @@ def usable_method(
         StripeError: there is no such method.
         CardDeclined: a card number that no test card has.
     """
-    if text.replace(" ", "").isdigit() and recognise(text) is None:
-        raise_for(judge(text))
-    instrument = recognise(text)
+    instrument = judge(text) if text.replace(" ", "").isdigit() else recognise(text)
+    if isinstance(instrument, Decline):
+        raise_for(instrument)
     if instrument is None:
         return work.find("payment_method", text, param=param)
     return method_for(work, instrument, billing=billing)
+
+
+def method_in(work: Work, params: Body) -> Body | None:
+    """The method that the parameters of an intent name or describe."""
+    if "payment_method" in params:
+        return usable_method(work, params["payment_method"])
+    if "payment_method_data" in params:
+        return method_from_data(work, params["payment_method_data"])
+    return None
 
 
 def method_for(work: Work, instrument: Instrument, *, billing: Body | None = None) -> Body:
@@ -57,16 +67,10 @@ def instrument_of(work: Work, method: Body) -> Instrument:
     return instrument
 
 
-def raise_for(decline: Decline | Instrument) -> None:
-    if isinstance(decline, Decline):
-        raise CardDeclined(
-            decline.message,
-            code=decline.code,
-            decline_code=decline.decline_code,
-            advice_code=decline.advice_code,
-            network_decline_code=decline.network_decline_code,
-            param="number" if decline.code == "incorrect_number" else None,
-        )
+def raise_for(decline: Decline) -> NoReturn:
+    facts = {name: value for name, value in asdict(decline).items() if name != "blocked"}
+    param = "number" if decline.code == "incorrect_number" else None
+    raise CardDeclined(**facts, param=param)
 
 
 def attach(work: Work, method: Body, customer: Body) -> None:
@@ -100,28 +104,25 @@ def method_from_data(work: Work, data: Body) -> Body:
     type = data["type"]
     number = _number(type, data.get(type, {}))
     instrument = judge(number) if type == "card" else recognise(number)
-    raise_for(instrument) if isinstance(instrument, Decline) else None
-    if not isinstance(instrument, Instrument):
+    if isinstance(instrument, Decline):
+        raise_for(instrument)
+    if instrument is None:
         raise invalid(f"No test {type} has the number {number}.", param=type)
     return method_for(work, instrument, billing=data.get("billing_details"))
 
 
-@payment_methods.on(
-    "post",
-    "/v1/payment_methods/{payment_method}",
-    takes="allow_redisplay billing_details card metadata",
+@payment_methods.acts(
+    "/v1/payment_methods/{payment_method}", takes="allow_redisplay billing_details card metadata"
 )
-def update(work: Work, params: Body, payment_method: str) -> Body:
-    method = work.find("payment_method", payment_method)
+def update(work: Work, method: Body, params: Body) -> None:
     new = changes(method, params, "allow_redisplay metadata")
-    require_simulated(params.get("card", {}), _OF_CARDS, where="card")
+    require_simulated(params.get("card", {}), "exp_month exp_year", where="card")
     for name in ("billing_details", "card"):
         if name in params and name not in method:
             raise invalid(f"You cannot update {name} of a {method['type']}.", param=name)
         if name in params:
             new[name] = {**method[name], **_emptied(params[name])}
     work.announce("payment_method.updated", method, **new)
-    return method
 
 
 def _emptied(given: Body) -> Body:
@@ -135,17 +136,14 @@ def _emptied(given: Body) -> Body:
 
 @payment_methods.on("post", "/v1/payment_methods/{payment_method}/attach", takes="customer")
 def attach_to_customer(work: Work, params: Body, payment_method: str) -> Body:
-    if "customer" not in params:
-        raise missing("customer")
-    customer = work.find("customer", params["customer"], param="customer")
+    customer = work.named("customer", params)
     method = usable_method(work, payment_method)
     attach(work, method, customer)
     return method
 
 
-@payment_methods.on("post", "/v1/payment_methods/{payment_method}/detach")
-def detach(work: Work, payment_method: str) -> Body:
-    method = work.find("payment_method", payment_method)
+@payment_methods.acts("/v1/payment_methods/{payment_method}/detach")
+def detach(work: Work, method: Body) -> None:
     if not method["customer"]:
         raise refused(
             "The payment method you provided is not attached to a customer so detachment is"
@@ -154,7 +152,6 @@ def detach(work: Work, payment_method: str) -> Body:
     _forget_default(work, method)
     previous = work.change(method, customer=None)
     work.emit("payment_method.detached", method, previous=previous)
-    return method
 
 
 def _forget_default(work: Work, method: Body) -> None:
@@ -194,29 +191,24 @@ def _number(type: str, details: Body) -> str:
 
 
 def _details(instrument: Instrument) -> Body:
-    fingerprint = f"sandbox{instrument.number[-9:]}"
-    if instrument.type == "us_bank_account":
-        return {
-            "account_holder_type": "individual",
-            "account_type": "checking",
-            "bank_name": "STRIPE TEST BANK",
-            "fingerprint": fingerprint,
-            "last4": instrument.last4,
-            "routing_number": "110000000",
-        }
-    if instrument.type == "sepa_debit":
-        return {
-            "bank_code": instrument.number[4:9],
-            "branch_code": "",
-            "country": instrument.country,
-            "fingerprint": fingerprint,
-            "last4": instrument.last4,
-        }
-    return {
-        **card_details(instrument),
-        "display_brand": instrument.brand,
-        "fingerprint": fingerprint,
+    shared: Body = {
+        "fingerprint": f"sandbox{instrument.number[-9:]}",
+        "last4": instrument.last4,
     }
+    match instrument.type:
+        case "us_bank_account":
+            return {
+                **shared,
+                "account_holder_type": "individual",
+                "account_type": "checking",
+                "bank_name": "STRIPE TEST BANK",
+                "routing_number": "110000000",
+            }
+        case "sepa_debit":
+            bank, country = instrument.number[4:9], instrument.country
+            return {**shared, "bank_code": bank, "branch_code": "", "country": country}
+        case _:
+            return {**shared, **card_details(instrument), "display_brand": instrument.brand}
 
 
 def card_details(instrument: Instrument) -> Body:

@@ -5,7 +5,7 @@ from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import given
 from stripe_sandbox.engine.listing import within
-from stripe_sandbox.engine.plain import acts, updates
+from stripe_sandbox.engine.plain import updates
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.money import known_currency, require_representable
@@ -63,6 +63,7 @@ def create(work: Work, params: Body) -> Body:
     return payout
 
 
+@payouts.acts("/v1/payouts/{payout}/cancel")
 def cancel(work: Work, payout: Body) -> None:
     if payout["status"] != "pending":
         raise refused(f"A payout with a status of `{payout['status']}` can no longer be canceled.")
@@ -71,25 +72,23 @@ def cancel(work: Work, payout: Body) -> None:
 
 
 updates(payouts, "/v1/payouts/{payout}", "metadata")
-acts(payouts, "/v1/payouts/{payout}/cancel", cancel)
 
 
 @payouts.job("payout.send")
-def send(work: Work, subject: str) -> None:
-    payout = work.find("payout", subject)
+def send(work: Work, payout: Body) -> None:
     work.announce("payout.updated", payout, status="in_transit")
     work.settle_later("payout.arrive", payout)
 
 
 @payouts.job("payout.arrive")
-def arrive(work: Work, subject: str) -> None:
-    payout = work.find("payout", subject)
+def arrive(work: Work, payout: Body) -> None:
     if payout["destination"] == CLOSED_BANK:
         text = "The bank account could not be located with these details."
         work.change(payout, failure_code="no_account", failure_message=text)
         _take_back(work, payout, type="payout_failure", status="failed")
         return
-    work.change(payout, status="paid", trace_id={"status": "supported", "value": subject[3:]})
+    trace = {"status": "supported", "value": payout["id"][3:]}
+    work.change(payout, status="paid", trace_id=trace)
     work.emit("payout.paid", payout)
 
 

@@ -53,8 +53,8 @@ def update(work: Work, params: Body, promotion_code: str) -> Body:
 
 
 @promotion_codes.job(_EXPIRE)
-def expire(work: Work, subject: str) -> None:
-    work.announce("promotion_code.updated", work.find("promotion_code", subject), active=False)
+def expire(work: Work, code: Body) -> None:
+    work.announce("promotion_code.updated", code, active=False)
 
 
 def _require_free(work: Work, text: str) -> None:

@@ -3,11 +3,10 @@
 from stripe_sandbox.contract.errors import refused
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.changes import changes, given
-from stripe_sandbox.engine.listing import page
+from stripe_sandbox.engine.plain import lists
 from stripe_sandbox.engine.registry import Download, Resource
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows import quoting
-from stripe_sandbox.flows.lines import as_list
 from stripe_sandbox.flows.money import display
 from stripe_sandbox.flows.pdf import pdf_of
 
@@ -37,62 +36,34 @@ def create(work: Work, params: Body) -> Body:
     return quote
 
 
-@quotes.on("post", "/v1/quotes/{quote}", takes=_FIELDS)
-def update(work: Work, params: Body, quote: str) -> Body:
-    body = work.find("quote", quote)
-    quoting.require_status(body, "draft", done="updated")
-    work.change(body, **changes(body, params, _PLAIN))
-    quoting.change(work, body, params)
-    work.schedule(_EXPIRE, body, at=body["expires_at"])
-    return body
+@quotes.acts("/v1/quotes/{quote}", takes=_FIELDS)
+def update(work: Work, quote: Body, params: Body) -> None:
+    quoting.require_status(quote, "draft", done="updated")
+    _change_plain(work, quote, params)
+    quoting.change(work, quote, params)
 
 
-@quotes.on("post", "/v1/quotes/{quote}/finalize", takes="expires_at")
-def finalize(work: Work, params: Body, quote: str) -> Body:
-    body = work.find("quote", quote)
-    work.change(body, **changes(body, params, "expires_at"))
-    quoting.finalize(work, body)
-    work.schedule(_EXPIRE, body, at=body["expires_at"])
-    return body
+@quotes.acts("/v1/quotes/{quote}/finalize", takes="expires_at")
+def finalize(work: Work, quote: Body, params: Body) -> None:
+    _change_plain(work, quote, params)
+    quoting.finalize(work, quote)
 
 
-@quotes.on("post", "/v1/quotes/{quote}/accept")
-def accept(work: Work, quote: str) -> Body:
-    body = work.find("quote", quote)
-    quoting.accept(work, body)
-    work.unschedule(_EXPIRE, body)
-    return body
-
-
-@quotes.on("post", "/v1/quotes/{quote}/cancel")
-def cancel(work: Work, quote: str) -> Body:
-    body = work.find("quote", quote)
-    quoting.cancel(work, body)
-    work.unschedule(_EXPIRE, body)
-    return body
+quotes.acts("/v1/quotes/{quote}/accept")(quoting.accept)
+quotes.acts("/v1/quotes/{quote}/cancel")(quoting.cancel)
+lists(quotes, "/v1/quotes/{quote}/line_items", "line item", quoting.lines_of)
+lists(
+    quotes,
+    "/v1/quotes/{quote}/computed_upfront_line_items",
+    "line item",
+    lambda _, quote: quote["computed"]["upfront"]["line_items"]["data"],
+)
 
 
 @quotes.job(_EXPIRE)
-def expire(work: Work, subject: str) -> None:
-    quoting.cancel(work, work.find("quote", subject))
-
-
-@quotes.on("get", "/v1/quotes/{quote}/line_items", takes=None)
-def line_items(work: Work, params: Body, quote: str) -> Body:
-    lines = quoting.lines_of(work, work.find("quote", quote))
-    return page(lines, "line item", params, url=f"/v1/quotes/{quote}/line_items")
-
-
-@quotes.on("get", "/v1/quotes/{quote}/computed_upfront_line_items", takes=None)
-def upfront_line_items(work: Work, params: Body, quote: str) -> Body:
-    lines = work.find("quote", quote)["computed"]["upfront"]["line_items"]["data"]
-    url = f"/v1/quotes/{quote}/computed_upfront_line_items"
-    return page(lines, "line item", params, url=url)
-
-
-@quotes.includes("line_items")
-def shown_line_items(work: Work, quote: Body) -> Body:
-    return as_list(quoting.lines_of(work, quote), url=f"/v1/quotes/{quote['id']}/line_items")
+def expire(work: Work, quote: Body) -> None:
+    if quote["status"] in ("draft", "open"):
+        quoting.cancel(work, quote)
 
 
 @quotes.beside_contract("get", "/v1/quotes/{quote}/pdf")
@@ -107,7 +78,10 @@ def pdf(work: Work, quote: str) -> Download:
     ]
     total = f"Total {display(body['amount_total'], currency)}"
     head = [text for text in (body["header"], body["description"]) if text]
-    return Download(
-        pdf_of([f"Quote {body['number']}", *head, "", *rows, "", total, body["footer"] or ""]),
-        "application/pdf",
-    )
+    text = [f"Quote {body['number']}", *head, "", *rows, "", total, body["footer"] or ""]
+    return Download(pdf_of(text), "application/pdf")
+
+
+def _change_plain(work: Work, quote: Body, params: Body) -> None:
+    work.change(quote, **changes(quote, params, _PLAIN))
+    work.schedule(_EXPIRE, quote, at=quote["expires_at"])

@@ -3,6 +3,7 @@
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.registry import Resource
 from stripe_sandbox.engine.work import Work
+from stripe_sandbox.resources.charges import charges
 from stripe_sandbox.resources.payment_methods import instrument_of
 
 warnings = Resource("radar.early_fraud_warning", id_prefix="issfr")
@@ -15,10 +16,9 @@ def watch(work: Work, charge: Body) -> None:
         work.settle_next("charge.warn", charge)
 
 
-@warnings.job("charge.warn")
-def warn(work: Work, subject: str) -> None:
-    intent = work.find("charge", subject)["payment_intent"]
-    about = {"charge": subject, "payment_intent": intent}
+@charges.job("charge.warn")
+def warn(work: Work, charge: Body) -> None:
+    about = {"charge": charge["id"], "payment_intent": charge["payment_intent"]}
     warning = work.create("radar.early_fraud_warning", **about, actionable=True, fraud_type="misc")
     work.emit("radar.early_fraud_warning.created", warning)
 

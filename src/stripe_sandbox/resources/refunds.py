@@ -14,7 +14,7 @@ from stripe_sandbox.resources.payment_methods import instrument_of
 
 refunds = Resource("refund", id_prefix="re")
 
-_GONE = ("failed", "canceled")
+_COUNTING = ("pending", "requires_action", "succeeded")
 
 
 @refunds.on(
@@ -24,9 +24,7 @@ _GONE = ("failed", "canceled")
 )
 def create(work: Work, params: Body) -> Body:
     charge = _charge(work, params)
-    left = charge["amount_captured"] - sum(
-        r["amount"] for r in _refunds_of(work, charge) if r["status"] not in _GONE
-    )
+    left = charge["amount_captured"] - _total(work, charge, *_COUNTING)
     if left == 0:
         text = f"Charge {charge['id']} has already been refunded."
         raise refused(text, code="charge_already_refunded")
@@ -38,39 +36,33 @@ def create(work: Work, params: Body) -> Body:
     return _refund(work, charge, amount, params)
 
 
-@refunds.on("post", "/v1/refunds/{refund}", takes="metadata")
-def update(work: Work, params: Body, refund: str) -> Body:
-    body = work.find("refund", refund)
-    previous = work.change(body, **changes(body, params, "metadata"))
+@refunds.acts("/v1/refunds/{refund}", takes="metadata")
+def update(work: Work, refund: Body, params: Body) -> None:
+    previous = work.change(refund, **changes(refund, params, "metadata"))
     if previous:
-        work.emit("refund.updated", body, previous=previous)
-        work.emit("charge.refund.updated", body, previous=previous)
-    return body
+        work.emit("refund.updated", refund, previous=previous)
+        work.emit("charge.refund.updated", refund, previous=previous)
 
 
-@refunds.on("post", "/v1/refunds/{refund}/cancel")
-def cancel(work: Work, refund: str) -> Body:
-    body = work.find("refund", refund)
-    if body["status"] != "requires_action":
+@refunds.acts("/v1/refunds/{refund}/cancel")
+def cancel(work: Work, refund: Body) -> None:
+    if refund["status"] != "requires_action":
         raise refused(
-            f"You cannot cancel this refund because it has a status of `{body['status']}`. Only a"
+            f"You cannot cancel this refund because it has a status of `{refund['status']}`. Only a"
             " refund with the status `requires_action` may be canceled."
         )
-    work.announce("refund.updated", body, status="canceled", next_action=None)
-    return body
+    work.announce("refund.updated", refund, status="canceled", next_action=None)
 
 
 @refunds.job("refund.arrive")
-def arrive(work: Work, subject: str) -> None:
-    refund = work.find("refund", subject)
+def arrive(work: Work, refund: Body) -> None:
     work.announce("refund.updated", refund, status="succeeded", pending_reason=None)
     _tell_charge(work, work.find("charge", refund["charge"]))
 
 
 @refunds.job("refund.come_back")
-def come_back(work: Work, subject: str) -> None:
+def come_back(work: Work, refund: Body) -> None:
     """The card's bank returns the money days later: the refund had succeeded and now has failed."""
-    refund = work.find("refund", subject)
     returned = post(work, type="refund_failure", amount=refund["amount"], source=refund)
     work.change(
         refund,
@@ -116,8 +108,7 @@ def _refund(work: Work, charge: Body, amount: int, params: Body) -> Body:
 
 def _tell_charge(work: Work, charge: Body) -> None:
     """Only what has arrived counts, so the amount can go down again."""
-    arrived = [r for r in _refunds_of(work, charge) if r["status"] == "succeeded"]
-    total = sum(refund["amount"] for refund in arrived)
+    total = _total(work, charge, "succeeded")
     work.change(charge, amount_refunded=total, refunded=total == charge["amount_captured"])
 
 
@@ -128,18 +119,15 @@ def _charge(work: Work, params: Body) -> Body:
             " charge."
         )
     if "charge" in params:
-        charge: Body | None = work.find("charge", params["charge"], param="charge")
+        payer = work.named("charge", params)
+        charge: Body | None = payer
+        problem = f"Charge {payer['id']} was not successful and captured, so it cannot be refunded."
     else:
-        intent = work.find("payment_intent", params["payment_intent"], param="payment_intent")
-        charge = work.get("charge", intent["latest_charge"])
+        payer = work.named("payment_intent", params)
+        charge = work.get("charge", payer["latest_charge"])
+        problem = f"This PaymentIntent ({payer['id']}) does not have a successful charge to refund."
     if charge is None or charge["status"] != "succeeded" or not charge["captured"]:
-        payer = params.get("payment_intent") or params["charge"]
-        raise refused(
-            f"This PaymentIntent ({payer}) does not have a successful charge to refund."
-            if "payment_intent" in params
-            else f"Charge {payer} was not successful and captured, so it cannot be refunded.",
-            param="payment_intent" if "payment_intent" in params else "charge",
-        )
+        raise refused(problem, param=payer["object"])
     return charge
 
 
@@ -151,8 +139,10 @@ def _too_much(amount: int, left: int, currency: str) -> StripeError:
     )
 
 
-def _refunds_of(work: Work, charge: Body) -> list[Body]:
-    return list(work.every("refund", charge=charge["id"]))
+def _total(work: Work, charge: Body, *statuses: str) -> int:
+    """What its refunds in these states come to."""
+    refunds = work.every("refund", charge=charge["id"])
+    return sum(refund["amount"] for refund in refunds if refund["status"] in statuses)
 
 
 def _destination() -> Body:

@@ -85,8 +85,7 @@ def create(work: Work, params: Body) -> Body:
 
 
 @report_runs.job("report_run.make")
-def make(work: Work, subject: str) -> None:
-    run = work.find("reporting.report_run", subject)
+def make(work: Work, run: Body) -> None:
     asked, report = run["parameters"], _TYPES[run["report_type"]]
     query = reports.Query(
         asked["interval_start"],
@@ -95,7 +94,7 @@ def make(work: Work, subject: str) -> None:
         asked.get("reporting_category"),
     )
     content = reports.as_csv(report.rows(work, query), report.columns.split())
-    file = store(work, content, filename=f"{subject}.csv", purpose="finance_report_run")
+    file = store(work, content, filename=f"{run['id']}.csv", purpose="finance_report_run")
     work.change(run, status="succeeded", succeeded_at=work.now, result=dict(file))
     work.emit("reporting.report_run.succeeded", run)
 

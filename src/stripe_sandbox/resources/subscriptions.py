@@ -1,6 +1,6 @@
 """Subscriptions."""
 
-from stripe_sandbox.contract.errors import missing, no_such
+from stripe_sandbox.contract.errors import no_such
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.listing import list_all
 from stripe_sandbox.engine.registry import Resource
@@ -33,7 +33,7 @@ def _has_price(subscription: Body, wanted: object) -> bool:
 subscriptions = Resource(
     "subscription",
     id_prefix="sub",
-    search=frozenset({"canceled_at", "created", "metadata", "status"}),
+    search="canceled_at created metadata status",
     filters={
         "automatic_tax": _taxes_automatically,
         "price": _has_price,
@@ -42,12 +42,15 @@ subscriptions = Resource(
     narrow={"status": _with_status},
 )
 
+_PATH = "/v1/subscriptions/{subscription_exposed_id}"
 _SETTINGS = (
     "add_invoice_items automatic_tax cancel_at cancel_at_period_end collection_method"
     " days_until_due default_payment_method description discounts"
     " invoice_settings items metadata off_session payment_behavior payment_settings"
     " proration_behavior trial_end trial_settings"
 )
+_CHANGE = f"{_SETTINGS} billing_cycle_anchor cancellation_details pause_collection proration_date"
+_RESUME = "billing_cycle_anchor payment_behavior proration_behavior proration_date"
 
 
 @subscriptions.on(
@@ -56,9 +59,7 @@ _SETTINGS = (
     takes=f"{_SETTINGS} billing_cycle_anchor billing_mode currency customer trial_period_days",
 )
 def create(work: Work, params: Body) -> Body:
-    if "customer" not in params:
-        raise missing("customer")
-    return subscribe(work, work.find("customer", params["customer"], param="customer"), params)
+    return subscribe(work, work.named("customer", params), params)
 
 
 @subscriptions.on("get", "/v1/subscriptions", takes=None)
@@ -66,38 +67,17 @@ def list_(work: Work, params: Body) -> Body:
     return list_all(work, subscriptions, {"status": "", **params}, url="/v1/subscriptions")
 
 
-@subscriptions.on(
-    "post",
-    "/v1/subscriptions/{subscription_exposed_id}",
-    takes=f"{_SETTINGS} billing_cycle_anchor cancellation_details pause_collection proration_date",
-)
-def update(work: Work, params: Body, subscription_exposed_id: str) -> Body:
-    subscription = work.find("subscription", subscription_exposed_id)
-    changing.update(work, subscription, params)
-    return subscription
-
-
-@subscriptions.on(
-    "delete",
-    "/v1/subscriptions/{subscription_exposed_id}",
-    takes="cancellation_details invoice_now prorate",
-)
-def delete(work: Work, params: Body, subscription_exposed_id: str) -> Body:
-    subscription = work.find("subscription", subscription_exposed_id)
+@subscriptions.acts(_PATH, verb="delete", takes="cancellation_details invoice_now prorate")
+def delete(work: Work, subscription: Body, params: Body) -> None:
     if subscription["status"] in ENDED:
-        raise no_such(subscriptions.label, subscription_exposed_id, param="id")
+        raise no_such(subscriptions.label, subscription["id"], param="id")
     details = {"cancellation_details": params.get("cancellation_details", {})}
     work.change(subscription, **whole(details))
-    cancel(
-        work,
-        subscription,
-        prorate=params.get("prorate", False),
-        invoice_now=params.get("invoice_now", False),
-    )
-    return subscription
+    chosen = {name: params.get(name, False) for name in ("prorate", "invoice_now")}
+    cancel(work, subscription, **chosen)
 
 
-@subscriptions.on("delete", "/v1/subscriptions/{subscription_exposed_id}/discount")
+@subscriptions.on("delete", f"{_PATH}/discount")
 def delete_discount(work: Work, subscription_exposed_id: str) -> Body:
     """Take all discounts away; answers with the last."""
     subscription = work.find("subscription", subscription_exposed_id)
@@ -109,36 +89,13 @@ def delete_discount(work: Work, subscription_exposed_id: str) -> Body:
     return {"id": held[-1]["id"], "object": "discount", "deleted": True}
 
 
-@subscriptions.on(
-    "post",
-    "/v1/subscriptions/{subscription}/pause",
-    takes="bill_for invoicing_behavior type",
-)
-def pause(work: Work, params: Body, subscription: str) -> Body:
-    body = work.find("subscription", subscription)
-    pausing.pause_by_request(work, body, params)
-    return body
-
-
-@subscriptions.on(
-    "post",
-    "/v1/subscriptions/{subscription}/resume",
-    takes="billing_cycle_anchor payment_behavior proration_behavior proration_date",
-)
-def resume(work: Work, params: Body, subscription: str) -> Body:
-    body = work.find("subscription", subscription)
-    pausing.resume(work, body, params)
-    return body
-
-
-@subscriptions.job(renewing.MOVE_ON)
-def move_on(work: Work, subject: str) -> None:
-    renewing.move_on(work, work.find("subscription", subject))
-
-
-@subscriptions.job(renewing.UPCOMING)
-def announce_upcoming(work: Work, subject: str) -> None:
-    previewing.announce_upcoming(work, work.find("subscription", subject))
+subscriptions.acts(_PATH, takes=_CHANGE)(changing.update)
+subscriptions.acts(
+    "/v1/subscriptions/{subscription}/pause", takes="bill_for invoicing_behavior type"
+)(pausing.pause_by_request)
+subscriptions.acts("/v1/subscriptions/{subscription}/resume", takes=_RESUME)(pausing.resume)
+subscriptions.job(renewing.MOVE_ON)(renewing.move_on)
+subscriptions.job(renewing.UPCOMING)(previewing.announce_upcoming)
 
 
 @subscriptions.follows("customer.deleted")

@@ -31,10 +31,9 @@ def create(work: Work, params: Body) -> Body:
     return clock
 
 
-@test_clocks.on("post", "/v1/test_helpers/test_clocks/{test_clock}/advance", takes="frozen_time")
-def advance(work: Work, params: Body, test_clock: str) -> Body:
+@test_clocks.acts("/v1/test_helpers/test_clocks/{test_clock}/advance", takes="frozen_time")
+def advance(work: Work, clock: Body, params: Body) -> None:
     """Begin to move on; ready again when all that falls due on the way has happened."""
-    clock = work.find(CLOCK, test_clock)
     target: int = params["frozen_time"]
     if clock["status"] != "ready":
         raise refused("This test clock is already advancing. Wait until its status is `ready`.")
@@ -51,12 +50,10 @@ def advance(work: Work, params: Body, test_clock: str) -> Body:
         status_details={"advancing": {"target_frozen_time": target}},
     )
     work.settle_next(_ADVANCE, clock)
-    return clock
 
 
 @test_clocks.job(_ADVANCE)
-def arrive(work: Work, subject: str) -> None:
-    clock = work.find(CLOCK, subject)
+def arrive(work: Work, clock: Body) -> None:
     target = clock["status_details"]["advancing"]["target_frozen_time"]
     while row := _next(work, clock, target):
         work.unschedule(row["job"], {"id": row["subject"]})
@@ -65,13 +62,8 @@ def arrive(work: Work, subject: str) -> None:
             work.change(clock, frozen_time=work.now)
         _run(work, row)
     work.now = target
-    work.announce(
-        "test_helpers.test_clock.ready",
-        clock,
-        frozen_time=target,
-        status="ready",
-        status_details={},
-    )
+    ready: Body = {"status": "ready", "status_details": {}}
+    work.announce("test_helpers.test_clock.ready", clock, frozen_time=target, **ready)
 
 
 @test_clocks.on("delete", "/v1/test_helpers/test_clocks/{test_clock}")
