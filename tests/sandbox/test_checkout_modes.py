@@ -229,8 +229,10 @@ async def test_automatic_tax_is_added_to_every_line() -> None:
         assert (invoice.total, invoice.amount_paid) == (1624, 1624)
 
 
-async def test_shipping_is_added_to_the_total(bench: Bench) -> None:
-    parcel = {"display_name": "Parcel", "fixed_amount": {"amount": 450, "currency": "usd"}}
+@pytest.mark.parametrize("kind", [{}, {"type": "fixed_amount"}])
+async def test_shipping_is_added_to_the_total(bench: Bench, kind: dict[str, str]) -> None:
+    cost = {"amount": 450, "currency": "usd"}
+    parcel = {"display_name": "Parcel", "fixed_amount": cost, **kind}
     session = await open_session(bench, shipping_options=[{"shipping_rate_data": parcel}])
     assert session.amount_total == 2450
     assert session.total_details is not None

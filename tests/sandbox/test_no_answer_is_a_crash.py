@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -120,7 +121,7 @@ class Attack(logging.Handler):
 
     async def _ask(self, verb: str, path: str, params: str, name: str) -> None:
         self._asked = f"{verb} {path} {params[:1500]}"
-        url = f"{path}?{params}" if params and verb != "post" else path
+        url = f"{quote(path)}?{params}" if params and verb != "post" else quote(path)
         content = params if verb == "post" else None
         with _bounded():
             answer = await self._bench.http.request(

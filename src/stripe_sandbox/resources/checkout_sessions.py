@@ -189,7 +189,7 @@ def _shipping_rate(work: Work, option: Body, at: str) -> Body:
     if "fixed_amount" not in data:
         param = f"{at}[shipping_rate_data][fixed_amount]"
         raise missing(param)
-    return work.create("shipping_rate", active=True, type="fixed_amount", **data)
+    return work.create("shipping_rate", **{"active": True, "type": "fixed_amount", **data})
 
 
 def _payment_page(work: Work, session: Body) -> Body:
