@@ -87,12 +87,14 @@ def _needs_authentication(
     work: Work, method: Body, instrument: Instrument, *, off_session: bool
 ) -> bool:
     match instrument.authentication:
-        case "on_session":
-            return not off_session
+        case "never":
+            return False
+        case "always":
+            return True
         case "unless_set_up":
             return not (off_session and work.note(method["id"]).get("set_up"))
-        case always_or_never:
-            return always_or_never == "always"
+        case "on_session":
+            return not off_session
 
 
 def _keep_for_later(work: Work, intent: Body, method: Body) -> None:
