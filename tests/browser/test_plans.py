@@ -13,11 +13,21 @@ pytestmark = pytest.mark.browser
 
 GOOD_CARD = "4242 4242 4242 4242"
 DECLINED_CARD = "4000 0000 0000 0002"
+CHALLENGED_CARD = "4000 0027 6000 3184"
 
 
 @pytest.fixture
 async def plans(page: Page, stack: RunningStack) -> Page:
-    """The page of plans and credits."""
+    """The page of plans and credits, of a customer without a plan."""
+    api, headers = f"{stack.url}/api/v1", {"Authorization": "Bearer dev-token"}
+    mine_now = await page.request.get(
+        f"{api}/financial/subscriptions/dev-user/summary", headers=headers
+    )
+    for held in (await mine_now.json())["subscriptions"]:
+        ended = await page.request.delete(
+            f"{api}/stripe/subscriptions/{held['id']}?now=true", headers=headers
+        )
+        assert ended.ok
     await page.goto(f"{stack.url}/demo/plans")
     await expect(mine(page)).not_to_have_attribute("aria-busy", "true")
     return page
@@ -98,6 +108,19 @@ async def test_a_declined_card_says_so_and_another_one_buys_the_pack(plans: Page
 
     await expect(plans.get_by_role("status")).to_contain_text("Paid $40.00.")
     await expect(credits_of(plans).get_by_text("+500")).to_be_visible()
+
+
+async def test_a_change_that_the_card_refuses_says_so_and_changes_nothing(plans: Page) -> None:
+    await plans.get_by_role("button", name="Subscribe to Starter Plan").click()
+    await pay_with(plans, CHALLENGED_CARD)
+    await plans.get_by_role("button", name="Complete authentication").click()
+    await plans.get_by_role("button", name="Change to Pro Plan").click()
+    dialog = plans.get_by_role("dialog", name="Change to Pro Plan?")
+    await dialog.get_by_role("button", name="Change the plan").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("requires additional user action")
+    await dialog.get_by_role("button", name="Not now").click()
+    await plans.reload()
+    await expect(mine(plans).get_by_role("heading", name="Starter Plan")).to_be_visible()
 
 
 async def test_more_credits_than_there_are_is_refused_in_the_servers_words(plans: Page) -> None:

@@ -63,7 +63,7 @@ function split({ currency, subscription_revenue: plans, one_time_revenue: once }
 
 // ---- plans
 
-const PLAN = ["Plan", "", "MRR", "Active", "On trial", "Past due", "Started", "Ended", "Churn", "Trials that paid", "Checkouts done"];
+const PLAN = ["Plan", "Compared", "MRR", "Active", "On trial", "Past due", "Started", "Ended", "Churn", "Trials that paid", "Checkouts done"];
 
 function plans({ plans: all, subscriptions }) {
   if (!all.length) return [nothing("Nobody has a plan yet.")];
@@ -128,7 +128,7 @@ function credits({ credits: all }) {
   const rows = Object.entries(FLOWS).filter(([name]) => all[name]).map(
     ([name, tone]) => [title(name), bar([{ amount: all[name], tone }], most), count(all[name])],
   );
-  return [nothing(now), ...(rows.length ? [table("Credits in the window", ["What", "", "Credits"], rows)] : [])];
+  return [nothing(now), ...(rows.length ? [table("Credits in the window", ["What", "Compared", "Credits"], rows)] : [])];
 }
 
 function disputes({ disputes: all }) {
@@ -163,9 +163,10 @@ async function show() {
     $("cards").replaceChildren(...glance(numbers).map(card));
     for (const section of [revenue, plans, payments, credits, disputes]) $(section.name).replaceChildren(...section(numbers));
     showLinks(numbers.payments.links);
-    $("numbers").removeAttribute("aria-busy");
   } catch (error) {
     complain(error);
+  } finally {
+    if (look === looks) $("numbers").removeAttribute("aria-busy");
   }
 }
 

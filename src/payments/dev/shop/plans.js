@@ -106,12 +106,14 @@ function actButton(label, work) {
 }
 
 const KINDS = { grant: "granted", spend: "spent", expiry: "ended", claw_back: "taken back", reinstatement: "given back", debt: "owed", debt_payment: "debt paid" };
+const CAUSES = { invoice: "a plan", payment: "a pack" };
 
-function entryRow({ kind, reason, amount, created_at: at }) {
+function entryRow({ kind, reason, source, amount, created_at: at }) {
+  const cause = reason ?? CAUSES[source.split(":")[0]];
   const signed = new Intl.NumberFormat(undefined, { signDisplay: "exceptZero" }).format(amount);
   const figure = make("td", {}, signed);
   figure.dataset.sign = Math.sign(amount);
-  const what = `${KINDS[kind] ?? words(kind)}${reason ? `: ${reason}` : ""}`;
+  const what = `${KINDS[kind] ?? words(kind)}${cause ? `: ${cause}` : ""}`;
   return make("tr", {}, make("td", {}, what), make("td", {}, minute(at)), figure);
 }
 
@@ -141,16 +143,16 @@ async function spend(event) {
 
 // ---- the page
 
-const products = call("GET", "/stripe/products").then(({ data }) => data);
 let looks = 0;
 
 /** Shows what is true now, unless a later look has begun meanwhile. */
 async function show() {
   const look = ++looks;
   try {
-    const [offered, summary, credits] = await Promise.all([products, call("GET", MINE), call("GET", `${CREDITS}?limit=5`)]);
+    const asked = ["/stripe/products", MINE, `${CREDITS}?limit=5`].map((path) => call("GET", path));
+    const [products, summary, credits] = await Promise.all(asked);
     if (look !== looks) return;
-    showOffers(offered, summary.subscriptions);
+    showOffers(products.data, summary.subscriptions);
     draw($("plan"), summary, mine);
     showCredits(credits);
     $("plan").removeAttribute("aria-busy");
