@@ -91,7 +91,7 @@ async def test_a_plan_is_bought_used_changed_and_canceled_without_reloading(plan
     await mine(plans).get_by_role("button", name="Keep the plan").click()
     await expect(mine(plans).get_by_text("Renews on")).to_be_visible()
 
-    await mine(plans).get_by_role("button", name="Cards and invoices").click()
+    await plans.get_by_role("button", name="Cards and invoices").click()
     await expect(plans.get_by_text("Visa ending in 4242")).to_be_visible()
 
 

@@ -59,25 +59,30 @@ function showOffers(products, living) {
 
 // ---- what I have
 
-function mine(summary) {
-  if (!summary.plan) {
+function mine({ subscriptions, entitlements, next_invoice: next }) {
+  if (!subscriptions.length) {
     return [make("h3", {}, "No plan"), make("p", { className: "soft" }, "Choose one; its credits appear here by themselves.")];
   }
-  const { plan, period, next_invoice: next, cancel_at_period_end: ending } = summary;
-  const [item, part] = copy("mine-now");
-  part("name").textContent = plan.name ?? plan.price;
-  part("what").textContent = plan.amount ? `${plan.amount} ${every(plan)}` : "";
-  part("state").dataset.state = summary.status;
-  part("state").textContent = words(summary.status);
-  part("entitlements").append(...summary.entitlements.map((name) => make("li", {}, words(name))));
-  part("until").textContent = ending ? "Ends on" : "Renews on";
-  part("end").textContent = period.end ? day(period.end) : "–";
-  part("invoice").textContent = next ? `${next.amount}${next.at ? ` on ${day(next.at)}` : ""}` : "none";
-  return [item, make("div", { className: "actions" }, ...acts(current(summary)))];
+  const first = subscriptions.find(({ entitled }) => entitled) ?? subscriptions[0]; // whose invoice is next
+  const chips = make("ul", { className: "chips" }, ...entitlements.map((name) => make("li", {}, words(name))));
+  chips.setAttribute("aria-label", "What I may use");
+  return [...subscriptions.map((one) => held(one, one === first ? next : null)), chips];
 }
 
-/** The subscription that `plan` and `period` of the summary are of. */
-const current = ({ subscriptions }) => subscriptions.find(({ entitled }) => entitled) ?? subscriptions[0];
+function held(subscription, next) {
+  const { plans: [plan], status, cancel_at_period_end: ending, current_period_end: end } = subscription;
+  const [item, part] = copy("held");
+  part("name").textContent = plan.name ?? plan.price;
+  part("what").textContent = plan.amount ? `${plan.amount} ${every(plan)}` : "";
+  part("state").dataset.state = status;
+  part("state").textContent = words(status);
+  part("until").textContent = ending ? "Ends on" : "Renews on";
+  part("end").textContent = end ? day(end) : "–";
+  part("next").hidden = !next;
+  if (next) part("invoice").textContent = `${next.amount}${next.at ? ` on ${day(next.at)}` : ""}`;
+  part("actions").append(...acts(subscription));
+  return item;
+}
 
 function acts(subscription) {
   const here = `/stripe/subscriptions/${subscription.id}`;
@@ -92,11 +97,12 @@ function acts(subscription) {
   if (status === "paused") offered.push(act("Go on", "POST", "/resume", "Your plan goes on."));
   else if (ending) offered.push(act("Keep the plan", "POST", "/resume", "You keep your plan."));
   else offered.push(act("Cancel the plan", "DELETE", "", "Canceled. What is paid for stays until it ends."));
-  offered.push(actButton("Cards and invoices", async () => {
-    const link = await call("POST", "/stripe/portal-link", { return_url: location.origin + location.pathname });
-    await leave(link.url);
-  }));
   return offered;
+}
+
+async function openPortal() {
+  const link = await call("POST", "/stripe/portal-link", { return_url: location.origin + location.pathname });
+  await leave(link.url);
 }
 
 function actButton(label, work) {
@@ -192,5 +198,6 @@ async function comeBack() {
 
 $("spend").addEventListener("submit", spend);
 $("spend").addEventListener("input", (event) => delete event.currentTarget.dataset.key);
+$("portal").addEventListener("click", () => busy($("portal"), complain, openPortal));
 whenSeen(show);
 await comeBack().catch(complain);
