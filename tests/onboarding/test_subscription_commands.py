@@ -54,8 +54,8 @@ async def refused(env: Env, *arguments: str) -> str:
 
 async def asked(shop: World, plan: Json) -> list[Any]:
     """What people asked for; what followed from it is the system's."""
-    query = "select actor, role, act from audit_log where subject = $1 and actor <> 'system' order by id"
-    return await shop.rows(query, plan["id"])
+    query = "select actor, role, act from audit_log where subject = $1 order by id"
+    return [row for row in await shop.rows(query, plan["id"]) if row["actor"] != "system"]
 
 
 async def problem(env: Env, *arguments: str) -> Problem:
