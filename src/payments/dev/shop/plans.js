@@ -21,7 +21,7 @@ function every({ interval, interval_count: times }) {
 function offer({ product, price, held }) {
   const [item, part] = copy("offer");
   const mine = held?.plans.some((plan) => plan.price === price.id);
-  const trial = Number(product.metadata.trial_days ?? 0);
+  const trial = product.trial_days;
   part("name").textContent = product.name;
   part("price").textContent = `${price.amount} ${every(price)}`;
   part("mine").hidden = !mine;
