@@ -80,7 +80,8 @@ async def set_target(tx: AsyncConnection, source: str, credits: int, note: Note)
     """Have a cause that has granted be worth so many credits, from none to as many as you like.
 
     Less is clawed back, from its own lot, be it what ran out there unused, then from those that
-    end first; what is not there is owed. More gives back what was clawed back, and grants what goes beyond.
+    end first; what is not there is owed. More gives back what was clawed back, and grants what goes
+    beyond.
     """
     query = select(CreditLot, CreditAccount.debt).join(CreditAccount)
     query = query.where(CreditLot.source == source)

@@ -13,8 +13,8 @@ from payments.domains.plan_credits.roots import ACCOUNT, STRANGER
 from payments.domains.plan_credits.sizing import freeze
 
 # The earliest payment for a later period ends a lot, and not that of the next one: so what is heard
-# later, or paid out of turn, never lets a lot live again that is over. What prorations have credited
-# of a period, less what they have charged for it, is `unused`.
+# later, or paid out of turn, never lets a lot live again that is over. `unused` is what prorations
+# have credited of a period, less what they have charged for it.
 _DIFFERENT: Final = text(
     f"""
     with lines as (
