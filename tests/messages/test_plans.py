@@ -105,6 +105,22 @@ async def test_a_stripe_that_is_away_delays_the_letter_and_costs_it_no_attempt(
     assert len(office.letters) == 1
 
 
+async def test_an_invoice_without_a_page_is_told_with_the_way_to_the_shop(
+    shop: World, office: PostOffice, clock: str
+) -> None:
+    plan = await on_clock(shop, clock)
+    await change_card(shop, plan, DECLINED)
+    await shop.ask("PUT", "/stripe/switches/messages", {"paused": True}, role="admin")
+    await pass_(shop, clock, 32)
+    [invoice] = (await shop.at_stripe("GET", "/v1/invoices?status=open"))["data"]
+    shop.sandbox.sandbox.state.change("invoice", invoice["id"], hosted_invoice_url=None)
+    await shop.ask("PUT", "/stripe/switches/messages", {"paused": False}, role="admin")
+    await shop.work()
+    [letter] = office.letters
+    assert letter["Subject"] == "Your payment of $29.99 did not go through"
+    assert "https://shop.example" in text_of(letter)
+
+
 async def test_a_page_to_pay_on_is_neither_stored_nor_logged(
     capfd: pytest.CaptureFixture[str], shop: World, office: PostOffice, clock: str
 ) -> None:

@@ -1,13 +1,15 @@
-"""Plans under attack: credits for nothing, credits lost twice, letters that are none, Stripe away."""
+"""Plans under attack: credits for nothing or lost twice, an end that is none, Stripe away."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from converge.test_faults import fault
+from payments.domains.subscriptions import summary
 from service.accounts import ensure_sound, spend
 from service.members import Member, credit_plan
-from service.plans import catch_up
+from service.plans import catch_up, shelve, subscribe, subscribed
 from world import Json, World
 
 
@@ -131,3 +133,49 @@ async def test_a_dispute_that_is_decided_after_the_end_of_its_lot_leaves_the_nex
     await world.settle()
     await member.hear()
     assert await member.balance() == 100
+
+
+SUMMARY = "/financial/subscriptions/u-1/summary"
+
+
+@pytest.mark.parametrize("away", [{"cut": True}, {"status": 500}, {"status": 429}])
+async def test_a_plan_is_told_without_stripe_all_but_its_next_invoice(
+    world: World, away: Json
+) -> None:
+    await shelve(world)
+    paid = await subscribed(world)
+    whole = await world.ask("GET", SUMMARY)
+    assert whole["next_invoice_missing"] is None
+    await fault(world, path="/v1/", times=99, **away)
+    found = await world.ask("GET", SUMMARY)
+    assert found["entitlements"] == ["ai_generation", "export"]
+    assert found == whole | {"next_invoice": None, "next_invoice_missing": "stripe_away"}
+    await world.stripe.delete("/_sandbox/faults")
+    await world.ask("DELETE", f"/stripe/subscriptions/{paid['id']}")
+    ending = await world.ask("GET", SUMMARY)
+    assert (ending["next_invoice"], ending["next_invoice_missing"]) == (None, "nothing_follows")
+    nobody = await world.ask("GET", "/financial/subscriptions/u-9/summary", user="u-9")
+    assert nobody["next_invoice_missing"] == "nothing_follows"
+
+
+async def test_a_plan_is_told_while_stripe_takes_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shelve(world)
+    await subscribed(world)
+    monkeypatch.setattr(summary, "PATIENCE_SECONDS", 0.05)
+    await fault(world, path="/v1/invoices/create_preview", delay_seconds=30)
+    found = await world.ask("GET", SUMMARY)
+    assert (found["entitled"], found["next_invoice_missing"]) == (True, "stripe_away")
+
+
+async def test_a_form_that_was_put_aside_is_no_plan_that_has_ended(world: World) -> None:
+    await shelve(world)
+    first = await subscribe(world, "silver")
+    await subscribe(world, "gold")
+    await catch_up(world)
+    mirrored = await world.rows(
+        "select status from stripe.subscriptions where id = $1", first["id"]
+    )
+    assert [row["status"] for row in mirrored] == ["canceled"]
+    assert await world.rows("select template from outbox") == []
