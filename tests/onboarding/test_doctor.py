@@ -81,6 +81,7 @@ async def the_other_mode(world: World) -> None:
 
 async def a_price_archived(world: World) -> None:
     [price] = (await world.at_stripe("GET", "/v1/prices?lookup_keys[0]=menu_adult"))["data"]
+    await world.at_stripe("POST", f"/v1/products/{price['product']}", default_price="")
     await world.at_stripe("POST", f"/v1/prices/{price['id']}", active="false")
 
 

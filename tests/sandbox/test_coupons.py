@@ -85,7 +85,7 @@ async def test_a_promotion_code_is_unique_while_it_is_active(bench: Bench) -> No
     codes = bench.stripe.v1.promotion_codes
     await codes.update_async(code.id, {"active": False})
     other = await new_code(bench, coupon, code="spring")
-    found = await codes.list_async({"coupon": coupon.id, "active": True, "code": "spring"})
+    found = await codes.list_async({"coupon": coupon.id, "active": True, "code": "sPring"})
     assert [c.id for c in found.data] == [other.id]
     with pytest.raises(stripe.InvalidRequestError, match="already exists"):
         await codes.update_async(code.id, {"active": True})

@@ -36,6 +36,7 @@ async def test_a_plan_made_in_the_dashboard_shows_its_interval_and_its_default_p
     world: World,
 ) -> None:
     facts: Any = {"metadata[plan_tier]": "pro", "metadata[plan_group]": "plans"}
+    facts["metadata[trial_days]"] = "14"
     price: Any = {
         "default_price_data[currency]": "usd",
         "default_price_data[unit_amount]": "2999",
@@ -45,7 +46,8 @@ async def test_a_plan_made_in_the_dashboard_shows_its_interval_and_its_default_p
     made = await world.at_stripe("POST", "/v1/products", name="Pro Plan", **facts, **price)
     await world.converge()
     shown = (await products(world))[made["id"]]
-    assert (shown["plan_tier"], shown["plan_group"]) == ("pro", "plans")
+    told = (shown["plan_tier"], shown["plan_group"], shown["trial_days"])
+    assert told == ("pro", "plans", 14)
     assert shown["default_price"] == made["default_price"]
     [only] = shown["prices"]
     assert only["id"] == made["default_price"]
@@ -66,6 +68,7 @@ async def test_a_plan_made_in_the_dashboard_shows_its_interval_and_its_default_p
         ({"credit_amount": "9" * 10}, None, "payg", (), ["credit_amount"]),
         ({"credit_amount": "٣"}, None, "payg", (), ["credit_amount"]),
         ({"credit_type": "monthly"}, 0, "payg", (), ["credit_type"]),
+        ({"trial_days": "two weeks"}, 0, "payg", (), ["trial_days"]),
         ({"feature_flags": "a b;c,d"}, 0, "payg", ("d",), ["feature_flags"]),
         ({"credit_amount": "x", "credit_type": "y"}, None, "payg", (), ["amount", "type"]),
     ],

@@ -116,6 +116,31 @@ async def test_promotion_codes_are_taken_where_the_settings_say_so(shop: World) 
         assert bool(session["allow_promotion_codes"]) is wanted
 
 
+async def test_a_page_has_the_trial_and_the_code_that_it_was_opened_with(shop: World) -> None:
+    coupon = await shop.at_stripe("POST", "/v1/coupons", percent_off=50, duration="once")
+    code: Json = {"promotion[type]": "coupon", "promotion[coupon]": coupon["id"], "code": "HALF"}
+    await shop.at_stripe("POST", "/v1/promotion_codes", **code)
+    plain = await page(shop)
+    opened = await page(shop, promotion_code="HALF")
+    assert opened["amount_cents"] == SILVER // 2
+    assert await open_pages(shop) == [opened["session_id"]] != [plain["session_id"]]
+    assert (await page(shop, promotion_code="half"))["session_id"] == opened["session_id"]
+    refused = await page(shop, promotion_code="NONE", status=422)
+    assert "no code 'NONE'" in refused["detail"]
+
+    await page(shop, trial_days=30, status=403)
+    path, body = "/stripe/create-checkout-session", {"product_id": "silver", "trial_days": 30}
+    given = await shop.ask("POST", path, {**body, "user_id": "u-2"}, role="service", user="shop")
+    await shop.pay(given)
+    await catch_up(shop)
+    [seen] = (await shop.ask("GET", "/stripe/subscriptions/u-2", user="u-2"))["data"]
+    assert seen["status"] == "trialing"
+    wrong: list[Json] = [{"product_id": "credits_100", "trial_days": 3}]
+    wrong += [{"booking_id": "b", **more} for more in ({"trial_days": 3}, {"promotion_code": "A"})]
+    for body in wrong:
+        await shop.ask("POST", path, body, status=422, role="service", user="shop")
+
+
 async def test_what_is_no_plan_has_no_page_as_one(shop: World) -> None:
     for product, body, said in (
         ("menu_adult", {"mode": "subscription"}, "bought once"),

@@ -91,12 +91,13 @@ class Payable(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """So many of a product, for somebody."""
+    """So many of a product, for somebody; `trial_days` where a plan's own are not to count."""
 
     product: str
     quantity: int
     user: str
     email: str | None
+    trial_days: int | None = None
 
 
 @runtime_checkable

@@ -14,7 +14,10 @@ promotion_codes = Resource(
     id_prefix="promo",
     label="promotion code",
     param="promotion_code",
-    filters={"coupon": lambda code, wanted: bool(code["promotion"]["coupon"] == wanted)},
+    filters={
+        "code": lambda code, wanted: bool(code["code"].casefold() == wanted.casefold()),
+        "coupon": lambda code, wanted: bool(code["promotion"]["coupon"] == wanted),
+    },
 )
 
 _FIELDS = "customer expires_at max_redemptions metadata"

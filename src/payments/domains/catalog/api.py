@@ -46,6 +46,7 @@ class ProductOut(BaseModel):
     plan_group: str | None = Field(
         description="of the plans of a group one has one at most", examples=["plans"]
     )
+    trial_days: int = Field(description="given once to a user and plan group", examples=[14])
     default_price: str | None = Field(examples=["price_1SAbCd"])
     prices: list[PriceOut]
 
@@ -77,7 +78,7 @@ async def list_products(
 
 def _shown(product: Any, prices: list[Any]) -> ProductOut:
     facts = read_facts(product.metadata)
-    told = ("credits", "credit_type", "plan_tier", "plan_group")
+    told = ("credits", "credit_type", "plan_tier", "plan_group", "trial_days")
     return ProductOut(
         **{name: getattr(product, name) for name in ("id", "name", "description", "metadata")},
         **{name: getattr(facts, name) for name in told},

@@ -16,6 +16,7 @@ from payments.core.principal import Authenticated, Principal
 from payments.core.schemas import ObjectId
 from payments.domains import customers
 from payments.domains.catalog import tables as catalog
+from payments.domains.checkout import promotion
 from payments.domains.checkout.opening import Form, Wish, open_payable
 from payments.domains.checkout.params import intent_params, session_params
 from payments.domains.checkout.pricing import meant
@@ -79,10 +80,12 @@ async def create_checkout_session(
     same page; asking for something else of a booking, or for another plan, closes the old one.
     """
     urls = return_urls(ctx.settings, body.success_url, body.cancel_url)
+    code = await promotion.find(ctx, body.promotion_code) if body.promotion_code else None
     session = await _open(
         ctx, who, payables, body, amount=body.total, form="checkout_session", key=key,
         params=lambda reference, offer, customer: session_params(
-            reference, offer, customer, items=body.line_items, urls=urls, settings=ctx.settings
+            reference, offer, customer, items=body.line_items, urls=urls, settings=ctx.settings,
+            promotion_code=code,
         ),
     )  # fmt: skip
     return CheckoutSessionOut(
@@ -173,11 +176,15 @@ def _order(ctx: Context, body: Target, who: Principal) -> Order:
     user = body.user_id or who.user_id
     if not who.sees(user):
         raise Forbidden("only a service or an admin may buy for somebody else; leave user_id out")
+    trial = body.trial_days if isinstance(body, CheckoutSessionCreate) else None
+    if trial is not None and not who.privileged:
+        raise Forbidden("only a service or an admin may grant a trial; leave trial_days out")
     return Order(
         product=ctx.settings.price_named(body.product_id),
         quantity=body.quantity or 1,
         user=user,
         email=who.email if user == who.user_id else None,
+        trial_days=trial,
     )
 
 

@@ -17,9 +17,10 @@ def session_params(
     items: Sequence[LineItem] | None,
     urls: tuple[str, str],
     settings: Settings,
+    promotion_code: str | None = None,
 ) -> dict[str, Any]:
     """Parameters of a Checkout session; payment methods are the dashboard's choice. A tax is within
-    the price: what the server says is due is what is paid.
+    the price: what the server says is due is what is paid. `promotion_code` is Stripe's `promo_…`.
     """
     success, cancel = urls
     params: dict[str, Any] = {
@@ -35,7 +36,12 @@ def session_params(
         params |= _paid_each_period(offer.recurring, params["metadata"])
     else:
         params |= _paid_once(reference, offer, items, taxed=settings.automatic_tax)
-    return params | terms(settings, discountable=offer.discountable)
+    if promotion_code is not None:
+        # Stripe takes either a code that is set or a field for one.
+        params["discounts"] = [{"promotion_code": promotion_code}]
+    elif settings.promotion_codes and offer.discountable:
+        params["allow_promotion_codes"] = True
+    return params | _tax(settings)
 
 
 def _paid_once(
@@ -74,15 +80,11 @@ def _paid_each_period(plan: Recurring, metadata: Mapping[str, str]) -> dict[str,
     }
 
 
-def terms(settings: Settings, *, discountable: bool) -> dict[str, Any]:
-    """What the settings let a Checkout page do."""
-    found: dict[str, Any] = {}
-    if settings.automatic_tax:
-        # The tax is where the customer is, and the page keeps the address that it asks for.
-        found |= {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
-    if settings.promotion_codes and discountable:
-        found["allow_promotion_codes"] = True
-    return found
+def _tax(settings: Settings) -> dict[str, Any]:
+    if not settings.automatic_tax:
+        return {}
+    # The tax is where the customer is, and the page keeps the address that it asks for.
+    return {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
 
 
 def intent_params(reference: str, offer: Offer, customer: str) -> dict[str, Any]:

@@ -96,6 +96,18 @@ class CheckoutSessionCreate(Target):
     mode: Literal["payment", "subscription"] | None = Field(
         None, description="a product's price says it by itself"
     )
+    trial_days: StrictInt | None = Field(
+        None,
+        ge=0,
+        le=730,
+        description="of a plan, from service and admin; else the product's own, once for a user",
+    )
+    promotion_code: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="a code of yours, such as SUMMER, that lowers what a product or a plan costs",
+    )
     success_url: str | None = Field(
         None,
         max_length=2000,
@@ -107,6 +119,8 @@ class CheckoutSessionCreate(Target):
     def plans_are_products(self) -> Self:
         if self.mode == "subscription" and self.product_id is None:
             raise ValueError("mode: a subscription is to a product_id")
+        if self.product_id is None and (self.trial_days, self.promotion_code) != (None, None):
+            raise ValueError("trial_days and promotion_code go with product_id")
         return self
 
     @property

@@ -40,7 +40,7 @@ _DIFFERENT: Final = text(
             item text, amount bigint, proration boolean, period_start bigint, period_end bigint)
         where v.customer = any(:customers) and v.status = 'paid' and l.proration
           and v.lines @> '[{{"proration": true}}]'
-    ), shares as (
+    ), shares as materialized (
         select lines.*, payments.intent, coalesce(payments.given_back, 0) as given_back,
                coalesce(payments.received, 1) as received,
                least(lines.amount, greatest(0, (

@@ -32,6 +32,8 @@ class Purchases:
         return str((await _find(tx, id, principal)).id)
 
     async def order(self, tx: AsyncConnection, order: Order, *, now: datetime) -> str:
+        if order.trial_days is not None:
+            raise Invalid("trial_days: a plan may have a trial; this is bought once")
         price = await _price(tx, order.product)
         money = Money(price.unit_amount * order.quantity, price.currency)
         if money.amount > MAXIMUM:

@@ -46,11 +46,10 @@ class Plans:
         row = await open_request(tx, order.user, plan, now=now)
         if row is not None and await _gave_up(tx, row, now=now):
             row = None
-        wanted = {
-            "price": plan.price,
-            "quantity": order.quantity,
-            "trial_days": await trial_of(tx, order.user, plan),
-        }
+        trial = order.trial_days
+        if trial is None:
+            trial = await trial_of(tx, order.user, plan)
+        wanted = {"price": plan.price, "quantity": order.quantity, "trial_days": trial}
         if row is None:
             added = insert(SubscriptionRequest).values(
                 id=new_id(), user_id=order.user, plan_group=plan.facts.group, form=FORM,

@@ -30,6 +30,7 @@ TRIES: Final[Mapping[str, Try]] = {
     "Subscriptions: write": lambda c: c.v1.subscriptions.update_async("sub_none", {}),
     "Invoices: read": lambda c: c.v1.invoices.list_async({"limit": 1}),
     "Invoices: write": lambda c: c.v1.invoices.pay_async("in_none"),
+    "Promotion codes: read": lambda c: c.v1.promotion_codes.list_async({"limit": 1}),
     "Disputes: read": lambda c: c.v1.disputes.list_async({"limit": 1}),
     "Events: read": lambda c: c.v1.events.list_async({"limit": 1}),
     "Balance transactions: read": lambda c: c.v1.balance_transactions.list_async({"limit": 1}),
