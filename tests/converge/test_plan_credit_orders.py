@@ -1,5 +1,5 @@
-"""A plan's months, refunds and changes bring the same credits, in whatever order two workers hear of
-them, and however late its customer is known and effects are resumed.
+"""A plan's months, refunds and changes bring the same credits, in whatever order two workers hear
+of them, and however late its customer is known and effects are resumed.
 """
 
 import asyncio
