@@ -177,6 +177,27 @@ async def test_whoever_has_canceled_is_not_warned_of_the_end_of_the_trial(
     assert office.letters == []
 
 
+@pytest.mark.parametrize("since", ["canceled", "over"])
+async def test_a_trial_is_not_told_once_it_is_canceled_or_over(
+    shop: World, office: PostOffice, clock: str, since: str
+) -> None:
+    plan = await on_clock(shop, clock, trial_days=14)
+    switch = "/stripe/switches/messages"
+    await shop.ask("PUT", switch, {"paused": True}, role="admin")
+    await pass_(shop, clock, 12)
+    assert [row["template"] for row in await shop.rows("select template from outbox")] == [
+        "trial_ending"
+    ]
+    if since == "over":
+        await pass_(shop, clock, 3)
+    else:
+        await shop.at_stripe("POST", f"/v1/subscriptions/{plan['id']}", cancel_at_period_end="true")
+    await shop.ask("PUT", switch, {"paused": False}, role="admin")
+    await shop.work()
+    assert office.letters == []
+    assert [row["outcome"] for row in await shop.rows("select outcome from outbox")] == ["skipped"]
+
+
 async def test_the_end_of_a_plan_is_told_once_with_its_reason(
     shop: World, office: PostOffice, clock: str
 ) -> None:
