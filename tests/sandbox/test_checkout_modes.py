@@ -85,6 +85,21 @@ async def test_a_subscription_begins_when_its_session_is_paid(bench: Bench) -> N
     assert happened.count("payment_intent.created") == 1
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "every month"), (3, "every 3 months")])
+async def test_the_page_says_how_often_is_paid(bench: Bench, count: int, said: str) -> None:
+    price = {
+        "currency": "usd",
+        "unit_amount": 1500,
+        "product_data": {"name": "Club"},
+        "recurring": {"interval": "month", "interval_count": count},
+    }
+    session = await open_session(
+        bench, mode="subscription", line_items=[{"price_data": price, "quantity": 1}]
+    )
+    page = await bench.http.get(str(session.url))
+    assert f"$15.00 {said}<" in page.text
+
+
 async def test_a_declined_card_begins_no_subscription(bench: Bench) -> None:
     session = await open_session(bench, mode="subscription", line_items=[CLUB])
     form = {"payment_method": "pm_card_chargeDeclined", "expected_amount": "1500"}

@@ -6,6 +6,7 @@ from stripe_sandbox.contract.errors import invalid
 from stripe_sandbox.contract.responses import Body
 from stripe_sandbox.engine.work import Work
 from stripe_sandbox.flows.ending import ENDED
+from stripe_sandbox.pages.rendering import every
 from stripe_sandbox.resources import subscriptions
 
 Values = dict[str, str]
@@ -68,15 +69,13 @@ def _plan(work: Work, subscription: Body, features: Body) -> Body:
 
 def _described(work: Work, price: Body, quantity: int = 1) -> Body:
     product = work.get("product", price["product"]) or {}
-    every = price["recurring"]["interval_count"]
-    unit = price["recurring"]["interval"]
     return {
         "id": price["id"],
         "name": product.get("name") or price["id"],
         "quantity": quantity,
         "amount": (price["unit_amount"] or 0) * quantity,
         "currency": price["currency"],
-        "interval": unit if every == 1 else f"{every} {unit}s",
+        "interval": every(price["recurring"]),
     }
 
 

@@ -44,8 +44,17 @@ def _at(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 _TEMPLATES.filters["at"] = _at
 
 
+def every(recurring: Any) -> str:
+    """How often a price is paid: `month`, `3 months`."""
+    unit, count = recurring["interval"], recurring["interval_count"]
+    return str(unit) if count == 1 else f"{count} {unit}s"
+
+
+_TEMPLATES.filters["every"] = every
+
+
 def render(template: str, *, title: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page; its template knows these values, and the filters `money(currency)` and `at`."""
+    """A page; its template knows these values, and the filters `money(currency)`, `at`, `every`."""
     text = _TEMPLATES.get_template(template).render(title=title, **values)
     return HTMLResponse(text, status, _HEADERS)
 

@@ -15,7 +15,7 @@ promotion_codes = Resource(
     label="promotion code",
     param="promotion_code",
     filters={
-        "code": lambda code, wanted: bool(code["code"].casefold() == wanted.casefold()),
+        "code": lambda code, wanted: bool(str(code["code"]).casefold() == str(wanted).casefold()),
         "coupon": lambda code, wanted: bool(code["promotion"]["coupon"] == wanted),
     },
 )

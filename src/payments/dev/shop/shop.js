@@ -1,30 +1,7 @@
 // The demo shop: what a front end does with this API, and nothing that only a demo could do.
 
-const API = "/api/v1";
-const TOKEN = "dev-token"; // exists in the development stack alone
-const $ = (id) => document.getElementById(id);
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function call(method, path, body, headers = {}) {
-  let response;
-  try {
-    response = await fetch(API + path, {
-      method,
-      headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", ...headers },
-      body: body && JSON.stringify(body),
-    });
-  } catch {
-    throw new Error("The server cannot be reached. Is the stack still running?");
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail ?? answer.title ?? `The server says ${response.status}.`);
-  return answer;
-}
-
-function money(amount, currency) {
-  const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
-  return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
-}
+import { call, checkout, money, paid, until } from "./api.js";
+import { $, busy, complain, copy, notify, returned, whenSeen } from "./page.js";
 
 function when(booking) {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
@@ -54,8 +31,7 @@ function payButtons(booking) {
 }
 
 function card(booking) {
-  const item = $("booking").content.firstElementChild.cloneNode(true);
-  const part = (name) => item.querySelector(`[data-part=${name}]`);
+  const [item, part] = copy("booking");
   item.dataset.booking = booking.id;
   part("when").textContent = when(booking);
   part("what").textContent = `${booking.guests} guests, ${booking.menu} menu, ${booking.location}`;
@@ -77,7 +53,7 @@ async function show() {
     list.replaceChildren(...data.map(card));
     $("none").hidden = data.length > 0;
   } catch (error) {
-    notify("bad", error.message);
+    complain(error);
   }
   list.removeAttribute("aria-busy");
 }
@@ -97,7 +73,7 @@ async function showMenus() {
 }
 
 function menuChoice({ lookup_key, amount, product }) {
-  const choice = $("menu").content.firstElementChild.cloneNode(true);
+  const [choice] = copy("menu");
   choice.querySelector("input").value = lookup_key.replace("menu_", "");
   choice.querySelector("b").textContent = `${amount} a guest`;
   choice.querySelector("em").textContent = product.name;
@@ -109,6 +85,7 @@ async function book(event) {
   event.preventDefault();
   const form = event.currentTarget;
   const wish = Object.fromEntries(new FormData(form));
+  $("problem").hidden = true;
   const key = (form.dataset.key ??= crypto.randomUUID()); // a repeated click books once
   await busy(form.querySelector("button"), refuse, async () => {
     const booking = await call("POST", "/bookings", { ...wish, guests: Number(wish.guests) }, { "Idempotency-Key": key });
@@ -120,16 +97,10 @@ async function book(event) {
 }
 
 async function pay(booking, purpose, button) {
-  await busy(button, (error) => notify("bad", error.message), async () => {
+  $("problem").hidden = true;
+  await busy(button, complain, async () => {
     if ($("here").checked) return payHere(booking, purpose);
-    const session = await call("POST", "/stripe/create-checkout-session", {
-      booking_id: booking.id,
-      payment_type: purpose,
-      success_url: `${location.origin}/demo?session_id={CHECKOUT_SESSION_ID}`,
-      cancel_url: `${location.origin}/demo?canceled=1`,
-    });
-    location.assign(session.url);
-    await pause(10_000); // the button stays busy while the browser leaves
+    await checkout({ booking_id: booking.id, payment_type: purpose });
   });
 }
 
@@ -140,7 +111,7 @@ async function payHere(booking, purpose) {
   const payment = await call("POST", "/stripe/create-payment-intent", { booking_id: booking.id, payment_type: purpose });
   const stripe = Stripe(publishable_key);
   const elements = stripe.elements({ clientSecret: payment.client_secret, appearance: appearance() });
-  const form = $("payment").content.firstElementChild.cloneNode(true);
+  const [form] = copy("payment");
   const [submit, later] = form.querySelectorAll("button");
   const element = elements.create("payment");
   submit.textContent = `Pay ${money(payment.amount_cents, payment.currency)}`;
@@ -187,21 +158,15 @@ function script(src) {
 }
 
 async function follow(intent) {
-  for (let wait = 400; ; wait = Math.min(wait * 1.3, 3000)) {
+  await celebrate(await until(async () => {
     const payment = await call("GET", `/stripe/payments/${intent}`);
-    if (payment.status === "succeeded") return celebrate(payment);
-    await pause(wait);
-  }
+    return payment.status === "succeeded" && payment;
+  }));
 }
 
 async function settle(session) {
   notify("wait", CONFIRMING);
-  for (let wait = 400; ; wait = Math.min(wait * 1.3, 3000)) {
-    const state = await call("GET", `/stripe/checkout-sessions/${session}`);
-    if (state.paid) return celebrate(state);
-    if (state.status === "expired") return notify("bad", "This payment page has expired. Nothing was charged.");
-    await pause(wait);
-  }
+  await celebrate(await paid(session));
 }
 
 async function celebrate(state) {
@@ -212,37 +177,16 @@ async function celebrate(state) {
 
 // ---- the page
 
-function notify(tone, text) {
-  const notice = $("notice");
-  notice.dataset.tone = tone;
-  notice.textContent = text;
-  notice.hidden = false;
-  notice.scrollIntoView({ block: "nearest" });
-}
-
 function refuse(error) {
   $("problem").textContent = error.message;
   $("problem").hidden = false;
 }
 
-async function busy(button, onError, work) {
-  $("problem").hidden = true;
-  button.disabled = true;
-  try {
-    await work();
-  } catch (error) {
-    onError(error);
-  } finally {
-    button.disabled = false;
-  }
-}
-
 function comeBack() {
-  const query = new URLSearchParams(location.search);
-  history.replaceState(null, "", location.pathname);
-  if (query.has("session_id")) return settle(query.get("session_id")).catch((error) => notify("bad", error.message));
+  const query = returned();
+  if (query.has("session_id")) return settle(query.get("session_id")).catch(complain);
   if (query.get("redirect_status") === "failed") return notify("bad", "The payment has failed. Nothing was charged.");
-  if (query.has("payment_intent")) return follow(query.get("payment_intent")).catch((error) => notify("bad", error.message));
+  if (query.has("payment_intent")) return follow(query.get("payment_intent")).catch(complain);
   if (query.has("canceled")) notify("info", "Nothing was charged. The booking waits for you below.");
 }
 
@@ -252,6 +196,5 @@ date.min = day(1);
 date.value = day(14);
 $("book").addEventListener("submit", book);
 $("book").addEventListener("input", (event) => delete event.currentTarget.dataset.key);
-addEventListener("pageshow", (event) => event.persisted && show());
-document.addEventListener("visibilitychange", () => document.hidden || document.querySelector(".payment") || show());
-await Promise.all([show(), comeBack(), showMenus().catch((error) => notify("bad", error.message))]);
+whenSeen(() => document.querySelector(".payment") || show());
+await Promise.all([show(), comeBack(), showMenus().catch(complain)]);
