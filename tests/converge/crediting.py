@@ -146,7 +146,7 @@ class Account:
         for kind, source, amount in entries:
             if kind == "spend":
                 spent[source] -= amount
-            elif kind == "expiry":
+            elif source.startswith("expiry:"):
                 over -= amount
             else:
                 worth[source] += amount

@@ -55,6 +55,9 @@ class Life:
     customer: str = ""
     subscription: str = ""
     expected: Expected = field(default_factory=lambda: Expected("trialing", "starter", 0, 0))
+    arrived: int = 0
+    lost: int = 0
+    failed: int = 0
 
     async def begin(self, seed: int) -> None:
         world, sandbox = self.world, self.world.sandbox.sandbox
@@ -86,6 +89,7 @@ class Life:
             if answer.status_code not in (429, 500):
                 assert answer.status_code in (200, twice), answer.text
                 return dict(answer.json())
+            self.failed += 1
 
     async def ask(self, method: str, path: str, body: Json | None = None, **who: str) -> Json:
         """What a front end asks of the service, with one key until there is an answer."""
@@ -119,6 +123,8 @@ class Life:
         await world.sandbox.sandbox.courier.drained()
         known = {id for (id,) in await world.rows("select id from stripe_events")}
         lost = [event for event in await self.events() if event["id"] not in known]
+        self.arrived += len(known)
+        self.lost += len(lost)
         self.random.shuffle(lost)
         for event in lost:
             assert (await world.deliver(event)).status_code == 200
@@ -182,6 +188,7 @@ async def live(world: World, seed: int) -> None:
     await _renewals(life, PRO, ["2027-10-29", "2027-11-29", "2027-12-29"])
     await _renewals(life, PRO, ["2028-01-29", "2028-02-29"])
     await _end(life)
+    assert min(life.arrived, life.lost, life.failed) > 0, "these were no bad days"
 
 
 async def _trial(life: Life) -> None:

@@ -105,6 +105,22 @@ async def test_a_stripe_that_is_away_delays_the_letter_and_costs_it_no_attempt(
     assert len(office.letters) == 1
 
 
+async def test_an_invoice_without_a_page_is_told_with_the_way_to_the_shop(
+    shop: World, office: PostOffice, clock: str
+) -> None:
+    plan = await on_clock(shop, clock)
+    await change_card(shop, plan, DECLINED)
+    await shop.ask("PUT", "/stripe/switches/messages", {"paused": True}, role="admin")
+    await pass_(shop, clock, 32)
+    [invoice] = (await shop.at_stripe("GET", "/v1/invoices?status=open"))["data"]
+    shop.sandbox.sandbox.state.change("invoice", invoice["id"], hosted_invoice_url=None)
+    await shop.ask("PUT", "/stripe/switches/messages", {"paused": False}, role="admin")
+    await shop.work()
+    [letter] = office.letters
+    assert letter["Subject"] == "Your payment of $29.99 did not go through"
+    assert "https://shop.example" in text_of(letter)
+
+
 async def test_a_page_to_pay_on_is_neither_stored_nor_logged(
     capfd: pytest.CaptureFixture[str], shop: World, office: PostOffice, clock: str
 ) -> None:
@@ -159,6 +175,27 @@ async def test_whoever_has_canceled_is_not_warned_of_the_end_of_the_trial(
     await chore.run(shop.ctx)
     await shop.work()
     assert office.letters == []
+
+
+@pytest.mark.parametrize("since", ["canceled", "over"])
+async def test_a_trial_is_not_told_once_it_is_canceled_or_over(
+    shop: World, office: PostOffice, clock: str, since: str
+) -> None:
+    plan = await on_clock(shop, clock, trial_days=14)
+    switch = "/stripe/switches/messages"
+    await shop.ask("PUT", switch, {"paused": True}, role="admin")
+    await pass_(shop, clock, 12)
+    assert [row["template"] for row in await shop.rows("select template from outbox")] == [
+        "trial_ending"
+    ]
+    if since == "over":
+        await pass_(shop, clock, 3)
+    else:
+        await shop.at_stripe("POST", f"/v1/subscriptions/{plan['id']}", cancel_at_period_end="true")
+    await shop.ask("PUT", switch, {"paused": False}, role="admin")
+    await shop.work()
+    assert office.letters == []
+    assert [row["outcome"] for row in await shop.rows("select outcome from outbox")] == ["skipped"]
 
 
 async def test_the_end_of_a_plan_is_told_once_with_its_reason(

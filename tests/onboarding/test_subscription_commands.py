@@ -283,6 +283,9 @@ async def test_an_overdue_payment_is_tried_again_by_subscription_or_by_invoice(
     assert JANE in declined
     assert "pay it with another card: http" in declined
     assert "say --yes" in await refused(env, "retry-payment", invoice)
+    shop.sandbox.sandbox.state.change("invoice", invoice, customer_name=None, customer_email=None)
+    customer = await customer_of(shop, paid)
+    assert f"of {customer}, for" in await refused(env, "retry-payment", invoice)
     assert (await now(shop, paid))["status"] == "past_due"
 
     path = f"/v1/subscriptions/{paid['id']}"

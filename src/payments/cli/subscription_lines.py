@@ -57,7 +57,9 @@ def claim(found: "Overdue") -> list[str]:
 
     invoice = found.invoice
     amount = money.display(invoice["amount_remaining"], invoice["currency"])
-    whose = " ".join(filter(None, (invoice["customer_name"], f"<{invoice['customer_email']}>")))
+    email = invoice["customer_email"]
+    named = filter(None, (invoice["customer_name"], f"<{email}>" if email else None))
+    whose = " ".join(named) or invoice["customer"]
     return [
         printable(f"Collect {amount} by {invoice['id']} of {whose}, for {found.subscription}"),
         "The card that the customer has now is charged at once.",

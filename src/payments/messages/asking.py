@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from payments.core.errors import Problem
@@ -38,6 +39,17 @@ async def _renewal(stripe: StripeService, message: Claimed) -> Claimed | None:
     return replace(message, facts=facts, link=found.url)
 
 
+async def _trial(stripe: StripeService, message: Claimed) -> Claimed | None:
+    """A trial may have ended since, been prolonged, or its plan been canceled."""
+    id = str(message.facts["subscription"])
+    found = (await stripe.call(lambda c: c.v1.subscriptions.retrieve_async(id))).object
+    told = datetime.fromisoformat(message.facts["ends_at"]).timestamp()
+    still = found["status"] == "trialing" and found["trial_end"] == told
+    goes_on = not found["cancel_at_period_end"] and (found["cancel_at"] or told + 1) > told
+    return message if still and goes_on else None
+
+
 ASKED: Final[Mapping[str, Callable[[StripeService, Claimed], Awaitable[Claimed | None]]]] = {
-    "renewal_failed": _renewal
+    "renewal_failed": _renewal,
+    "trial_ending": _trial,
 }

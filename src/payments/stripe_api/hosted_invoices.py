@@ -16,9 +16,11 @@ EXPANDED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class OpenInvoice:
-    """Where an invoice can be paid; `confirmable` if its payment waits for the customer's bank."""
+    """Where an invoice can be paid, if it has a page; `confirmable` if its payment waits for the
+    customer's bank.
+    """
 
-    url: str
+    url: str | None
     confirmable: bool
 
 
@@ -32,10 +34,10 @@ async def open_invoice(stripe: StripeService, id: str) -> OpenInvoice | None:
     """
     whole: InvoiceRetrieveParams = {"expand": list(EXPANDED)}
     invoice = (await stripe.call(lambda c: c.v1.invoices.retrieve_async(id, whole))).object
-    if invoice["status"] != "open" or not invoice.get("hosted_invoice_url") or _over(invoice):
+    if invoice["status"] != "open" or _over(invoice):
         return None
     waiting = any(intent.get("status") == "requires_action" for intent in _intents(invoice))
-    return OpenInvoice(str(invoice["hosted_invoice_url"]), waiting)
+    return OpenInvoice(invoice.get("hosted_invoice_url"), waiting)
 
 
 def _over(invoice: Mapping[str, Any]) -> bool:

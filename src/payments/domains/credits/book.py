@@ -66,8 +66,16 @@ class Book:
         self._move(source, "grant", amount, self.lots[lot])
         self._pay_debts()
 
-    def claw_back(self, source: str, amount: int, own: int) -> None:
-        """Take from the cause's own lot, then from the others; what is not there is owed."""
+    def claw_back(self, source: str, amount: int, own: int, expired: int) -> None:
+        """Take from the cause's own lot, then from the others; what is not there is owed. What of
+        its own has `expired` unused is taken first, as though it had not: it is never lost twice.
+        """
+        expiry, lot = f"expiry:{own}", self.lots[own]
+        expired -= sum(move.amount for move in self.moves if move.source == expiry)
+        if lapsed := min(amount, expired):
+            self._move(expiry, "reinstatement", lapsed, lot)
+            self._move(source, "claw_back", -lapsed, lot)
+            amount -= lapsed
         first = sorted(self.usable, key=lambda lot: (lot.id != own, lot.use))
         if missing := self._draw(first, amount, source, "claw_back"):
             self._owe(source, "debt", -missing)

@@ -79,8 +79,9 @@ async def grant(tx: AsyncConnection, user: str, given: Grant, note: Note) -> Non
 async def set_target(tx: AsyncConnection, source: str, credits: int, note: Note) -> None:
     """Have a cause that has granted be worth so many credits, from none to as many as you like.
 
-    Less is clawed back, from its own lot, then from those that end first; what is not there is
-    owed. More gives back what was clawed back, and grants what goes beyond.
+    Less is clawed back, from its own lot, be it what ran out there unused, then from those that
+    end first; what is not there is owed. More gives back what was clawed back, and grants what goes
+    beyond.
     """
     query = select(CreditLot, CreditAccount.debt).join(CreditAccount)
     query = query.where(CreditLot.source == source)
@@ -93,7 +94,7 @@ async def set_target(tx: AsyncConnection, source: str, credits: int, note: Note)
     change = {"target": credits, "granted": granted}
     await tx.execute(update(CreditLot).where(CreditLot.id == lot.id).values(**change))
     if credits < lot.target:
-        book.claw_back(source, lot.target - credits, lot.id)
+        book.claw_back(source, lot.target - credits, lot.id, await _expired(tx, lot.id))
     elif back := min(credits, lot.granted) - lot.target:
         book.reinstate(source, back, taken)
     if granted > lot.granted:
@@ -174,6 +175,16 @@ _TAKEN: Final = text(
 async def _taken(tx: AsyncConnection, source: str) -> dict[int, int]:
     """What a cause has clawed back and not given back, lot by lot."""
     return {row.lot: row.taken for row in await tx.execute(_TAKEN, {"source": source})}
+
+
+_EXPIRED: Final = text(
+    "select coalesce(-sum(amount), 0)::bigint from credit_entries where source = :source"
+)
+
+
+async def _expired(tx: AsyncConnection, lot: int) -> int:
+    """What of a lot has run out unused, less what was clawed back of that."""
+    return int((await tx.execute(_EXPIRED, {"source": f"expiry:{lot}"})).scalar_one())
 
 
 _POST: Final = text(

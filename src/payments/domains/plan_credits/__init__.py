@@ -10,6 +10,8 @@
   three days after its own: so there is no gap while a renewal is being paid.
 - What was given back of the money takes its share: of each line, so that nothing of any is left
   with the last cent. An invoice that no payment has paid brought nothing that could be given back.
+- So does what is credited for the unused time of its period, less what a better plan was charged
+  for that: else whoever pauses and resumes, or changes to and fro, would get credits for nothing.
 """
 
 from payments.domains.plan_credits.crediting import settle

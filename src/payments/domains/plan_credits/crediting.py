@@ -13,7 +13,8 @@ from payments.domains.plan_credits.roots import ACCOUNT, STRANGER
 from payments.domains.plan_credits.sizing import freeze
 
 # The earliest payment for a later period ends a lot, and not that of the next one: so what is heard
-# later, or paid out of turn, never lets a lot live again that is over.
+# later, or paid out of turn, never lets a lot live again that is over. `unused` is what prorations
+# have credited of a period, less what they have charged for it.
 _DIFFERENT: Final = text(
     f"""
     with lines as (
@@ -31,10 +32,27 @@ _DIFFERENT: Final = text(
         where p.invoice in (select invoice from lines) and p.status = 'paid'
           and i.status = 'succeeded' and i.amount_received > 0
         group by p.invoice
-    ), dues as (
-        select lines.*, payments.intent, lines.credits - coalesce(
-                   div(lines.credits * payments.given_back, payments.received), 0)::bigint as due
+    ), prorated as (
+        select v.customer, l.item, to_timestamp(l.period_start) as since,
+               to_timestamp(l.period_end) as until, l.amount
+        from stripe.invoices v
+        cross join lateral jsonb_to_recordset(v.lines) as l(
+            item text, amount bigint, proration boolean, period_start bigint, period_end bigint)
+        where v.customer = any(:customers) and v.status = 'paid' and l.proration
+          and v.lines @> '[{{"proration": true}}]'
+    ), shares as materialized (
+        select lines.*, payments.intent, coalesce(payments.given_back, 0) as given_back,
+               coalesce(payments.received, 1) as received,
+               least(lines.amount, greatest(0, (
+                   select -sum(p.amount) from prorated p
+                   where p.customer = lines.customer and p.item = lines.item
+                     and p.until = lines.period_end and p.since >= lines.period_start))) as unused
         from lines left join payments using (invoice)
+    ), dues as (
+        select shares.*, credits - least(credits, div(
+                   credits * (given_back * amount + unused * received),
+                   received * amount))::bigint as due
+        from shares
     )
     select dues.*, i.amount_paid
     from dues

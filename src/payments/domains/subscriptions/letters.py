@@ -43,12 +43,14 @@ _UNPAID: Final = text(
     order by i.id
     """  # noqa: S608 - a constant
 )
+# A form that was put aside for another plan's is canceled too; nothing has begun, and nothing ends.
 _ENDED: Final = text(
     f"""
     select {_ABOUT}, s.ended_at, s.cancellation_reason
     from stripe.subscriptions s
     where s.id = any(:ids) and s.reference is not null and s.status = 'canceled'
-      and s.ended_at > :since
+      and s.ended_at > :since and exists (
+          select from stripe.invoices i where i.subscription = s.id and i.status = 'paid')
     order by s.id
     """  # noqa: S608 - a constant
 )

@@ -139,6 +139,9 @@ class NextInvoice(BaseModel):
     at: datetime | None
 
 
+WhyMissing = Literal["nothing_follows", "stripe_away"]
+
+
 class SubscriptionSummary(BaseModel):
     """What a user has now: of several live subscriptions `plan` and `period` are the newest's,
     `entitlements` those of all.
@@ -153,5 +156,12 @@ class SubscriptionSummary(BaseModel):
     cancel_at_period_end: bool
     entitlements: list[str] = Field(examples=[["ai_generation", "image_processing"]])
     credits: int = Field(description="what may be spent now, whatever it came from", examples=[200])
-    next_invoice: NextInvoice | None
+    next_invoice: NextInvoice | None = Field(
+        description="asked of Stripe each time; all else is known here"
+    )
+    next_invoice_missing: WhyMissing | None = Field(
+        description="why there is no `next_invoice`: `nothing_follows`, or `stripe_away`: Stripe "
+        "does not answer now; ask again later",
+        examples=[None],
+    )
     subscriptions: list[SubscriptionOut]

@@ -1,8 +1,10 @@
 """What a user has now, in one answer: plan, period, entitlements, and what Stripe charges next."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from fastapi import APIRouter
 from sqlalchemy import select
 
@@ -18,30 +20,36 @@ from payments.domains.subscriptions.schemas import (
     Period,
     SubscriptionOut,
     SubscriptionSummary,
+    WhyMissing,
 )
 from payments.domains.subscriptions.showing import shown
 from payments.domains.subscriptions.tables import ENDED, Subscription
 from payments.stripe_api.failures import StripeObjectMissing
 from payments.sync.apply import timestamp
 
+log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS: Final = 5
+"""For what Stripe reckons. Whoever asks what he has is not to wait for what it will cost."""
+
 router = APIRouter(prefix="/financial", tags=["financial"])
 
 
 @router.get(
     "/subscriptions/{user_id}/summary",
-    responses=errors.problems(
-        errors.Unauthenticated, errors.NotFound, errors.Invalid, errors.StripeFailed,
-        errors.StripeBusy, errors.StripeTimeout,
-    ),
-)  # fmt: skip
+    responses=errors.problems(errors.Unauthenticated, errors.NotFound, errors.Invalid),
+)
 async def summarise(user_id: ObjectId, ctx: Ctx, who: Authenticated) -> SubscriptionSummary:
-    """What a user is entitled to, and what his plan costs next, as Stripe reckons it now."""
+    """What a user is entitled to, and what his plan costs next, as Stripe reckons it now. While
+    Stripe does not answer, `next_invoice` alone is missing.
+    """
     if not who.sees(user_id):
         raise NotFound(f"there is no user {user_id!r}")
     living, credits = await _standing(ctx, user_id)
     entitling = [found for found in living if found.entitled]
     first = next(iter(entitling or living), None)
     features = {name for found in entitling for plan in found.plans for name in plan.features}
+    next_invoice, missing = await _next_invoice(ctx, first)
     return SubscriptionSummary(
         user_id=user_id,
         entitled=bool(entitling),
@@ -53,7 +61,8 @@ async def summarise(user_id: ObjectId, ctx: Ctx, who: Authenticated) -> Subscrip
         cancel_at_period_end=first is not None and first.cancel_at_period_end,
         entitlements=sorted(features),
         credits=credits,
-        next_invoice=await _next_invoice(ctx, first) if first else None,
+        next_invoice=next_invoice,
+        next_invoice_missing=missing,
         subscriptions=living,
     )
 
@@ -71,16 +80,22 @@ async def _standing(ctx: Context, user_id: str) -> tuple[list[SubscriptionOut], 
         return living, await balance(tx, user_id, now=ctx.clock.now())
 
 
-async def _next_invoice(ctx: Context, found: SubscriptionOut) -> NextInvoice | None:
-    """None where nothing follows: it is to end, or Stripe has nothing to charge."""
-    if not found.entitled or found.cancel_at_period_end:
-        return None
+async def _next_invoice(
+    ctx: Context, found: SubscriptionOut | None
+) -> tuple[NextInvoice | None, WhyMissing | None]:
+    """What is charged next, or why nothing is said: what a plan gives needs no Stripe."""
+    if found is None or not found.entitled or found.cancel_at_period_end:
+        return None, "nothing_follows"
     params: Any = {"subscription": found.id}
     try:
-        answer = await ctx.stripe.call(lambda c: c.v1.invoices.create_preview_async(params))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer = await ctx.stripe.call(lambda c: c.v1.invoices.create_preview_async(params))
     except (errors.StripeRejected, StripeObjectMissing):
-        return None
-    return _shown(answer.object)
+        return None, "nothing_follows"
+    except (errors.StripeFailed, errors.StripeBusy, errors.StripeTimeout, TimeoutError) as exc:
+        log.warning("no next invoice", subscription=found.id, reason=type(exc).__name__)
+        return None, "stripe_away"
+    return _shown(answer.object), None
 
 
 def _shown(invoice: Mapping[str, Any]) -> NextInvoice:

@@ -74,6 +74,7 @@ class SubscriptionRequest(Base):
             unique=True,
             postgresql_where=text("closed_at is null"),
         ),
+        Index("ix_subscription_requests_user_id", "user_id"),
         CheckConstraint("quantity > 0 and trial_days >= 0", name="wish"),
         CheckConstraint("form in ('subscription', 'checkout_session')", name="form"),
     )
