@@ -10,7 +10,7 @@ import stripe
 from playwright.async_api import Browser, Error, FrameLocator, Page, expect
 from starlette.responses import HTMLResponse
 
-from dev.stacks import free_port
+from ports import free_port
 from service.variants import listening
 from stripe_sandbox.config import Config
 from stripe_sandbox.testing import Bench

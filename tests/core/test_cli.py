@@ -21,6 +21,7 @@ from payments import __version__
 from payments.cli.main import app
 from payments.core import migrations
 from payments.settings import Settings, UnsafeSettings
+from ports import free_port
 from service.variants import listening
 from world import KEY, SECRET, World
 
@@ -343,13 +344,6 @@ async def ready(client: httpx2.AsyncClient, process: asyncio.subprocess.Process)
         except httpx2.ConnectError:
             await asyncio.sleep(0.1)
     return False
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def test_the_worker_applies_what_has_come_and_stops_when_told(

@@ -7,8 +7,9 @@ import subprocess
 import httpx2
 import pytest
 
-from core.test_cli import ENVIRONMENT, PAYMENTS, free_port, ready
+from core.test_cli import ENVIRONMENT, PAYMENTS, ready
 from payments import worker
+from ports import free_port
 from service.variants import Gate, listening
 from world import KEY, SECRET, World
 

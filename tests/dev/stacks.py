@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from leaks import WATCH
 from payments.settings import Settings
+from ports import free_port
 
 NOTHING: Mapping[str, str] = {}
 READY = "Ctrl-C stops everything"
@@ -42,13 +42,6 @@ class RunningStack:
         self.process.send_signal(number)
         await self.read()
         return await self.process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from dev.stacks import free_port
+from ports import free_port
 
 
 def test_an_api_that_does_not_run_is_named() -> None:

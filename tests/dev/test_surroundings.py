@@ -24,6 +24,7 @@ from payments.dev.surroundings import (
     sole_stack,
 )
 from payments.settings import Settings, UnsafeSettings
+from ports import free_port
 
 STAGING = {
     "ENVIRONMENT": "staging",
@@ -40,13 +41,6 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wishes(*, port: int = 0, data_dir: Path | None = None, fresh: bool = False) -> Wishes:

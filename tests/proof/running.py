@@ -17,12 +17,12 @@ import asyncpg
 import httpx2
 
 from dev.folders import open_folder
-from dev.stacks import free_port
 from payments.core import migrations
 from payments.core.principal import Role
 from payments.dev.postgres import EmbeddedPostgres
 from payments.domains.login import issue
 from payments.settings import Settings
+from ports import free_port
 from world import KEY, SECRET, Json
 
 PATIENCE = 300.0  # seconds: leases end after 60, and Stripe's later retries are minutes apart

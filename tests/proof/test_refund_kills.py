@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from converge.test_refunds import check, fault, finish, paid
-from core.test_cli import ENVIRONMENT, free_port, ready
+from core.test_cli import ENVIRONMENT, ready
+from ports import free_port
 from service.variants import listening
 from world import KEY, SECRET, Json, World
 

@@ -17,9 +17,9 @@ import httpx2
 import pytest
 
 from dev.folders import open_folder
-from dev.stacks import free_port
 from payments.core import migrations
 from payments.dev.postgres import EmbeddedPostgres
+from ports import free_port
 from proof.customers import Customers, stripes_objects, wrong
 from proof.running import Part, Running, connected
 from world import SECRET, Json
