@@ -21,7 +21,6 @@ DUNNING: Final = timedelta(days=60)
 """Stripe tries to collect an invoice for two months at most."""
 NEWS: Final = timedelta(days=7)
 
-# A price that is not fixed, or that comes in another rhythm, has no sum.
 _ABOUT: Final = """
     s.id as subscription,
     coalesce((select c.email from stripe.customers c where c.id = s.customer),
@@ -54,20 +53,18 @@ _ENDED: Final = text(
     order by s.id
     """  # noqa: S608 - a constant
 )
-# Whoever has canceled knows that his trial ends.
+# Whoever has canceled knows that his trial ends. Items whose cost is not known, or that come in
+# several rhythms, have no sum.
 _TRIALS: Final = text(
     f"""
-    select {_ABOUT}, s.created_at, s.trial_end, cost.*
+    select {_ABOUT}, s.created_at, s.trial_end, s.currency, cost.*
     from stripe.subscriptions s
     cross join lateral (
-        select case when count(*) = count(r.unit_amount)
-                     and count(distinct (r.currency, r.interval, r.interval_count)) = 1
-                    then sum(r.unit_amount * coalesce((i.item ->> 'quantity')::bigint, 1))::bigint
-               end as amount,
-               min(r.currency) as currency, min(r.interval) as interval,
-               min(r.interval_count) as interval_count
-        from jsonb_array_elements(s.items) as i(item)
-        left join stripe.prices r on r.id = i.item ->> 'price'
+        select case when count(*) = count(i.amount)
+                     and count(distinct (i.interval, i.interval_count)) = 1
+                    then sum(i.amount)::bigint end as amount,
+               min(i.interval) as interval, min(i.interval_count) as interval_count
+        from jsonb_to_recordset(s.items) as i(amount bigint, interval text, interval_count int)
     ) as cost
     where s.reference is not null and s.status = 'trialing' and not s.deleted
       and (cast(:ids as text[]) is null or s.id = any(:ids))

@@ -14,7 +14,7 @@ from payments.domains.catalog.tables import PRODUCT, Product
 from payments.domains.subscriptions.changing import Change
 from payments.domains.subscriptions.plans import Plan, find_plan
 from payments.domains.subscriptions.schemas import PlanPreview
-from payments.domains.subscriptions.tables import ENDED, read
+from payments.domains.subscriptions.tables import read
 from payments.sync import observe
 from payments.sync.resources import StripeObject
 
@@ -55,7 +55,7 @@ def change_plan(
     """The new plan from now on, and an invoice of the difference. Where that is not paid, nothing
     changes.
     """
-    if found["status"] in ENDED or found["status"] not in CHANGEABLE:
+    if found["status"] not in CHANGEABLE:
         raise Conflict(
             f"subscription {found['id']} is {found['status']}: its plan can be changed while it is "
             "active"
