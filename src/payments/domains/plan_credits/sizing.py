@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments.core.telemetry import alert
@@ -53,14 +53,14 @@ async def _size(tx: AsyncConnection, customers: Sequence[str]) -> set[str]:
         .outerjoin(Product, Product.id == BilledLine.product)
         .where(BilledLine.customer.in_(customers), BilledLine.credits.is_(None))
     )
-    waiting = set()
+    waiting, sized = set(), []
     for line, product, quantity, metadata in (await tx.execute(unsized)).all():
         facts = read_facts(metadata)
         if metadata is None or facts.credits is None:
             waiting.add(line)
         else:
-            sized = {"credits": facts.credits * quantity, "credit_type": facts.credit_type}
-            await tx.execute(update(BilledLine).where(BilledLine.id == line).values(sized))
+            number = facts.credits * quantity
+            sized.append({"line": line, "credits": number, "credit_type": facts.credit_type})
         if metadata is not None and facts.credits is None:
             alert(
                 "credits_unsized",
@@ -69,4 +69,7 @@ async def _size(tx: AsyncConnection, customers: Sequence[str]) -> set[str]:
                 line=line,
                 problem=facts.problems[0],
             )
+    if sized:
+        size = update(BilledLine).where(BilledLine.id == bindparam("line"))
+        await tx.execute(size, sized)
     return waiting
