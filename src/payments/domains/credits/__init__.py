@@ -13,8 +13,9 @@ and for each cause (its `source`) Σ its entries = its target, what it is worth 
   last refund takes the rest.
 - Spending takes from the lot that ends first, an entry a lot; a lot whose time is over counts for
   nothing from that moment, whether or not its expiry has been written yet.
-- A claw-back takes from the cause's own lot, then from the others in the order of use; the rest is
-  a debt. Any credits that come later pay it first: the claw-back takes then what it had not found.
+- A claw-back takes from the cause's own lot, what ran out there unused before all else, then from
+  the others in the order of use; the rest is a debt. Any credits that come later pay it first: the
+  claw-back takes then what it had not found.
 - What is worth more again (a dispute won, a refund that failed) gets back what it took: first what
   it still owes, then each lot its own, which may be over by now.
 - Credits of a customer who is no user yet wait as a row, and are granted when he is one.
